@@ -119,7 +119,7 @@ LOOKED_UP = (market_facts.READ, send_fence.MAY_STILL_BE_SENT, order_queues.FIND_
 
 
 @pytest.mark.parametrize("statement", LOOKED_UP)
-def test_what_an_exit_waits_for_reads_no_price_but_its_own(admin: psycopg.Connection, statement: TextClause) -> None:
+def test_an_exit_reads_no_price_but_its_own(admin: psycopg.Connection, statement: TextClause) -> None:
     admin.execute("SET search_path = exit_qualification")
     steps = generic_plan(admin, statement).splitlines()
     looks = {steps[n + 1].strip() for n, step in enumerate(steps) if "tick_symbols" in step or "market_quotes" in step}
@@ -166,7 +166,7 @@ def test_page_of_pending_exits_is_read_in_order_without_sort(
         assert ("Index Cond: (ROW(created_at, intent_id) > ROW(" in plan) is ("after" in filters)
 
 
-def test_an_exit_is_found_through_the_indexes_of_its_order_ids(
+def test_an_exit_is_found_by_indexes_of_order_ids(
     admin: psycopg.Connection, read: tuple[Connection, list[str]]
 ) -> None:
     connection, sent = read

@@ -155,7 +155,7 @@ def query_parameters() -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("route", "name"), sorted(query_parameters()))
-def test_every_query_parameter_has_an_option_unless_it_says_why_not(route: str, name: str) -> None:
+def test_every_query_parameter_has_an_option_or_a_reason(route: str, name: str) -> None:
     command = COMMANDS[ROUTES[route]]
     flags = {flag for parameter in command.params for flag in (*parameter.opts, parameter.name)}
     offered = not flags.isdisjoint(OPTIONS.get(name, {f"--{name.replace('_', '-')}"}))

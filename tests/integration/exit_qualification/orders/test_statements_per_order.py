@@ -63,7 +63,7 @@ def test_an_exit_that_fills_at_once_costs_one_record(scenario: OrderScenario, br
     assert batch <= one <= MOST_TO_SEND_AND_FILL, costs
 
 
-def test_an_exit_that_fills_at_once_rarely_waits_for_the_server(
+def test_an_exit_filled_at_once_rarely_waits_for_the_server(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     broker.price(SYMBOL, "1010")
@@ -76,7 +76,7 @@ def test_an_exit_that_fills_at_once_rarely_waits_for_the_server(
     assert len(waited) <= MOST_WAITS, waited
 
 
-def test_budget_of_orders_that_leave_at_once_is_taken_with_their_claim(
+def test_budget_of_immediate_orders_is_taken_with_their_claim(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     for orders in (1, 3):
