@@ -63,9 +63,7 @@ def test_an_exit_that_fills_at_once_costs_one_record(scenario: OrderScenario, br
     assert batch <= one <= MOST_TO_SEND_AND_FILL, costs
 
 
-def test_an_exit_filled_at_once_rarely_waits_for_the_server(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_an_exit_filled_at_once_rarely_waits_for_the_server(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.price(SYMBOL, "1010")
     sender = scenario.sender_that_reads()
     for orders in (1, 4):
@@ -76,9 +74,7 @@ def test_an_exit_filled_at_once_rarely_waits_for_the_server(
     assert len(waited) <= MOST_WAITS, waited
 
 
-def test_budget_of_immediate_orders_is_taken_with_their_claim(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_budget_of_immediate_orders_is_taken_with_their_claim(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     for orders in (1, 3):
         for _ in range(orders):
             scenario.approved()
