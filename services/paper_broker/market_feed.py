@@ -17,7 +17,7 @@ from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
 from shared.instants import epoch_ms
-from shared.kafka.clients import arrived_ms, headers_of, open_admin
+from shared.kafka.clients import FIXED_FETCH_WAIT_MS, arrived_ms, headers_of, open_admin
 from shared.kafka.consumer_gaps import count, resume
 from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer, offset_of, partition_of
 from shared.kafka.dead_letters import LONGEST_REASON
@@ -73,7 +73,14 @@ class MarketFeed:
     def _join(self, stop: Stop) -> Iterator[Step]:
         topics = require_topics(self._admin, [self._topics.on_cluster(topic) for topic in (MARKET_TICKS, TRADES)])
         positions = self._positions(topics)
-        with WatchedConsumer(self._settings, "paper-broker", topics, self._health, self._clock) as consumer:
+        with WatchedConsumer(
+            self._settings,
+            "paper-broker",
+            topics,
+            self._health,
+            self._clock,
+            fetch_wait_max_ms=str(FIXED_FETCH_WAIT_MS),
+        ) as consumer:
             consumer.assign(positions)
             try:
                 yield lambda: self._step(consumer, stop)

@@ -16,7 +16,7 @@ from shared.contracts.controls import UserBrokerChanged
 from shared.contracts.events import parse_event
 from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames
 from shared.errors import MalformedMessage
-from shared.kafka.clients import headers_of, open_admin
+from shared.kafka.clients import FIXED_FETCH_WAIT_MS, headers_of, open_admin
 from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.record_faults import read_record
@@ -72,7 +72,14 @@ class UserBrokerFeed:
         topics = require_topics(admin, [self._topic])
         partitions = [(self._topic, number) for number in range(topics[self._topic].partitions)]
         positions = {each: bounds.beginning for each, bounds in bounds_of(admin, partitions).items()}
-        with WatchedConsumer(self._settings, GROUP, topics, self._health, self._clock) as consumer:
+        with WatchedConsumer(
+            self._settings,
+            GROUP,
+            topics,
+            self._health,
+            self._clock,
+            fetch_wait_max_ms=str(FIXED_FETCH_WAIT_MS),
+        ) as consumer:
             consumer.assign(positions)
             yield lambda: self._step(consumer)
 
