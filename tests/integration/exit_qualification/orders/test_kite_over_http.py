@@ -43,6 +43,7 @@ from shared.postgres.audit import Act
 from shared.runtime.health import Health
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.test_broker_contract import ORDER, kite_brokers, kite_port
+from tests.integration.paper_broker.conftest import running_broker
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -264,3 +265,25 @@ def self_signed(directory: Path) -> Path:
     file = directory / "server.pem"
     file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
     return file
+
+
+def test_a_call_ends_although_its_answer_comes_in_pieces_forever(tmp_path: Path) -> None:
+    with running_broker(tmp_path) as paper:
+        port = kite_port(paper.url, timeout_s=0.5)
+        paper.fault({"kind": "slow_answer", "ms": 60, "parts": 100}, symbol=None, count=2)
+        with pytest.raises(BrokerUnavailable, match="did not end within"):
+            port.orders()
+        outcome = port.place_market_exit(ORDER)
+        assert isinstance(outcome, Ambiguous) and outcome.code == NO_ANSWER
+        assert len(port.orders()) == 1
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+def test_an_answer_in_pieces_is_read_whole(tmp_path: Path, parts: int) -> None:
+    with running_broker(tmp_path) as paper:
+        paper.price("NSE:INFY", "1000.00")
+        port = kite_port(paper.url)
+        port.place_market_exit(ORDER)
+        paper.fault({"kind": "slow_answer", "ms": 5, "parts": parts}, symbol=None, count=2)
+        assert [(len(port.orders()), len(port.trades())) for _ in range(2)] == [(1, 1)] * 2
+        assert [row.symbol for row in port.instruments().instruments] == ["NSE:INFY"]
