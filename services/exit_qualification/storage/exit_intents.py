@@ -36,7 +36,7 @@ from services.exit_qualification.models import ExitIntentRow, OpenTradeRow
 from services.exit_qualification.storage.new_exits import send_exits
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
 from shared.errors import NotFound, StaleVersion
-from shared.postgres.hot_path import Answer, Sent, ask
+from shared.postgres.hot_path import Answer, Sent, ask, fetch
 
 _table = ExitIntentRow.__table__
 _columns = [column for column in _table.c if column.name != "deleted_at"]
@@ -142,6 +142,10 @@ class ExitIntentRepository:
     def ask_slot_holders(self, trade_ids: Collection[UUID]) -> Answer[list[ExitIntent]]:
         """Ask for the result of `find_slot_holders`; the locks may be in the same pipeline."""
         return ask(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)}, to_intents)
+
+    def read_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
+        """Return what `find_slot_holders` does, without a lock."""
+        return to_intents(fetch(self._connection, _HOLDERS, {"trade_ids": list(trade_ids)}))
 
     def find_pending(
         self,
@@ -398,10 +402,10 @@ _HELD_TRADES = (
     .with_for_update(skip_locked=True)
     .cte("held_trades")
 )
-_SLOT_HOLDERS = (
-    select(*_columns)
-    .where(ExitIntentRow.trade_id == _NAMED, ExitIntentRow.trade_id.in_(select(_HELD_TRADES.c.trade_id)), holds_slot())
-    .order_by(ExitIntentRow.intent_id)
-    .with_for_update(of=ExitIntentRow)
+_HOLDERS = (
+    select(*_columns).where(ExitIntentRow.trade_id == _NAMED, holds_slot()).order_by(ExitIntentRow.intent_id)
+)
+_SLOT_HOLDERS = _HOLDERS.where(ExitIntentRow.trade_id.in_(select(_HELD_TRADES.c.trade_id))).with_for_update(
+    of=ExitIntentRow
 )
 """Built once: building and keying a query costs several times its execution."""

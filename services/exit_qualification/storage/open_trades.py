@@ -70,7 +70,7 @@ LOCK_WITH_PLANS = text(f"""
 """)
 FIND = text(f"""
 -- open_trades.find
-{_WITH_PLANS} WHERE t.trade_id = :trade_id
+{_WITH_PLANS} {_NAMED}
 """)
 FOLLOWING = text(f"""
 -- open_trades.following: with a protective stop following the trailing stop
@@ -293,11 +293,12 @@ class OpenTradeRepository:
 
     def find(self, trade_id: UUID) -> TradeProjection | None:
         """Return a trade with its rule states, without a lock; None if it is unknown."""
-        rows = fetch(self._connection, FIND, {"trade_id": trade_id})
-        if not rows:
-            return None
-        [row] = rows
-        return TradeProjection(planned_of_row(row, self._square_off), TradeStatus(row[8]))
+        return self.find_all([trade_id]).get(trade_id)
+
+    def find_all(self, trade_ids: Collection[UUID]) -> dict[UUID, TradeProjection]:
+        """Return these trades with their rule states, without a lock; omit unknown ones."""
+        rows = fetch(self._connection, FIND, {"trade_ids": sorted(set(trade_ids))})
+        return {row[0]: TradeProjection(planned_of_row(row, self._square_off), TradeStatus(row[8])) for row in rows}
 
     def following(self, trade_ids: Collection[UUID]) -> list[tuple[OpenTrade, ExitPlan]]:
         """Return the open trades among these with a stop following a trailing stop, with states and plan."""

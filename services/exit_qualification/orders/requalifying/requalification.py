@@ -11,6 +11,8 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.switches import Switches
+from services.exit_qualification.orders.requalifying.giving_up import why_give_up
+from services.exit_qualification.orders.requalifying.held_pages import no_longer_held
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, qualify_again, try_lock_exit
 from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
@@ -22,8 +24,6 @@ from services.exit_qualification.storage.operator_controls import SwitchReposito
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus
-from shared.exit_rules.registry import rule_of
-from shared.money import from_units, to_units
 from shared.outbox.unit_of_work import UnitOfWork
 
 HELD_PAUSE_S = 5.0
@@ -33,7 +33,7 @@ HELD_PAGE = 500
 
 
 class Requalification:
-    """Evaluates the gates again for waiting exits, one transaction each. Not thread-safe.
+    """Evaluates the gates again for waiting exits; each that goes on or ends has its transaction. Not thread-safe.
 
     Parameters
     ----------
@@ -67,13 +67,14 @@ class Requalification:
         """Run one pass over due exits; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
             queues = OrderQueues(uow.connection)
-            waiting = [*(self._rest.look(queues.to_requalify) or []), *self._held(queues)]
-            if not waiting:
+            due, held = self._rest.look(queues.to_requalify) or [], self._held(queues)
+            if not due and not held:
                 return False
             switches = SwitchRepository(uow.connection).read()
-            symbols = {intent.symbol for intent in waiting}
+            symbols = {intent.symbol for intent in (*due, *held)}
             prices, markets = queues.last_prices(symbols), MarketFactsRepository(uow.connection).read(symbols)
-        for intent in waiting:
+            moving = no_longer_held(uow.connection, held, switches, markets, prices, self._qualification)
+        for intent in (*due, *moving):
             self._on_progress()
             with self._skipped.skipping(intent.trade_id):
                 self._ask(intent, prices.get(intent.symbol), switches, markets[intent.symbol])
@@ -94,7 +95,7 @@ class Requalification:
             if locked.intent.version != intent.version:
                 return  # another process has already advanced it
             now = OrderQueues(uow.connection).now()
-            given_up = _why_give_up(locked, last_price, now)
+            given_up = why_give_up(locked, last_price, now)
             if given_up is None:
                 self._qualify(uow, locked, switches, market, now)
             else:
@@ -132,38 +133,3 @@ class Requalification:
             ended = repository.update_status(locked.intent, result.status, ended_at=now, **changes)
             self._back_off(uow, locked.intent)
             uow.emit(intent_events.rejected(ended, now))
-
-
-def _is_out_of_time(intent: ExitIntent, now: datetime) -> bool:
-    return intent.expires_at is not None and intent.expires_at <= now
-
-
-def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) -> CancelReason | None:
-    """Return why a waiting exit must be cancelled; None if it may wait."""
-    intent = locked.intent
-    if not intent.executable:
-        return CancelReason.DARK
-    if _is_out_of_time(intent, now):
-        return CancelReason.EXPIRED
-    gone = _plan_dropped(locked, last_price) or _condition_is_gone(intent, last_price)
-    return CancelReason.CONDITION_GONE if gone else None
-
-
-def _plan_dropped(locked: LockedExit, last_price: Decimal | None) -> bool:
-    """Return whether a changed plan no longer asks for a waiting exit: the rule is gone, or its level is not met."""
-    intent, trade = locked.intent, locked.trade.trade
-    if trade.has_dropped(intent.exit_reason, intent.leg):
-        return True
-    state = trade.rules.get((intent.exit_reason, intent.leg))
-    if trade.plan_version == 1 or state is None:
-        return False
-    moved = state.fixed_level is not None and intent.exit_level != from_units(state.fixed_level * trade.direction.sign)
-    return moved and last_price is not None and not state.holds(to_units(last_price) * trade.direction.sign)
-
-
-def _condition_is_gone(intent: ExitIntent, last_price: Decimal | None) -> bool:
-    """Return whether the market has moved back; False without a price or a level."""
-    rule = rule_of(intent.exit_reason)
-    if not rule.expires or last_price is None or intent.exit_level is None:
-        return False
-    return not rule.still_holds(intent.direction, to_units(intent.exit_level), to_units(last_price))

@@ -12,7 +12,11 @@ from services.exit_qualification.storage import order_queues
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, RolloutMode
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.statements import sent_statements
 from tests.support.waiting import wait_until
+
+MOST_OF_A_PAGE = 10
+"""Statements of a look at held exits, all of which stay."""
 
 
 def test_a_deferred_exit_goes_on_when_its_gate_opens(scenario: OrderScenario) -> None:
@@ -163,3 +167,19 @@ def test_held_exits_are_checked_page_by_page(scenario: OrderScenario, monkeypatc
         scenario.requalification.requalify_once()
     for stop in stops:
         scenario.expect(stop, IntentStatus.REJECTED)
+
+
+def test_held_exits_cost_a_page_of_statements_however_many_they_are(
+    scenario: OrderScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requalification, "HELD_PAUSE_S", 0.0)
+    scenario.kill(KillSwitchMode.ALL)
+    costs = []
+    for more in (1, 20):
+        held = [scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS) for _ in range(more)]
+        with sent_statements() as statements:
+            scenario.requalification.requalify_once()
+        costs.append(len(statements))
+    assert costs[1] <= costs[0] <= MOST_OF_A_PAGE, costs
+    for intent in held:
+        assert scenario.expect(intent, IntentStatus.PENDING).version == intent.version
