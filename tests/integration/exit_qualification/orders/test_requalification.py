@@ -169,9 +169,7 @@ def test_held_exits_are_checked_page_by_page(scenario: OrderScenario, monkeypatc
         scenario.expect(stop, IntentStatus.REJECTED)
 
 
-def test_held_exits_cost_a_page_of_statements_however_many_they_are(
-    scenario: OrderScenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_of_held_exits_costs_as_much_as_one(scenario: OrderScenario, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requalification, "HELD_PAUSE_S", 0.0)
     scenario.kill(KillSwitchMode.ALL)
     costs = []
