@@ -402,9 +402,7 @@ _HELD_TRADES = (
     .with_for_update(skip_locked=True)
     .cte("held_trades")
 )
-_HOLDERS = (
-    select(*_columns).where(ExitIntentRow.trade_id == _NAMED, holds_slot()).order_by(ExitIntentRow.intent_id)
-)
+_HOLDERS = select(*_columns).where(ExitIntentRow.trade_id == _NAMED, holds_slot()).order_by(ExitIntentRow.intent_id)
 _SLOT_HOLDERS = _HOLDERS.where(ExitIntentRow.trade_id.in_(select(_HELD_TRADES.c.trade_id))).with_for_update(
     of=ExitIntentRow
 )
