@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from services.replay.book import read_book
 from services.replay.tape.format import TapeFormat
@@ -125,7 +127,6 @@ AT = datetime(2026, 1, 13, 3, 45, tzinfo=UTC)
     ],
 )
 def test_times_of_parquet_are_read_in_every_type(tmp_path: Path, kind: str, value: Any, told: TapeFormat) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
     types = {
         "timestamp[ns, UTC]": pyarrow.timestamp("ns", "UTC"), "timestamp[ns]": pyarrow.timestamp("ns"),
         "timestamp[us, UTC]": pyarrow.timestamp("us", "UTC"), "time64[ns]": pyarrow.time64("ns"),
@@ -138,7 +139,6 @@ def test_times_of_parquet_are_read_in_every_type(tmp_path: Path, kind: str, valu
 
 
 def test_daily_candles_of_parquet_begin_at_midnight(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     columns = {"date": [date(2026, 1, 13)], "open": [10.0], "high": [12.0], "low": [9.0], "close": [11.0]}
     read = _parquet(tmp_path, columns, TapeFormat(symbol="NSE:INFY", zone=IST))
     assert {each.ts_us for each in read} == {int(datetime(2026, 1, 13, tzinfo=IST).timestamp()) * 1_000_000}
@@ -146,7 +146,6 @@ def test_daily_candles_of_parquet_begin_at_midnight(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"PAR1", b"PAR1" + b"x" * 500, b"PAR1" + b"x" * 20 + b"\x10\x00\x00\x00PAR1"])
 def test_damaged_parquet_is_named(tmp_path: Path, data: bytes) -> None:
-    pytest.importorskip("pyarrow")
     file = tmp_path / "broken.parquet"
     file.write_bytes(data)
     with pytest.raises(InvalidInput, match="broken"):
@@ -160,9 +159,6 @@ def _ticks(directory: Path, text: str) -> list[RecordedTick]:
 
 
 def _parquet(directory: Path, columns: dict[str, Any], told: TapeFormat) -> list[RecordedTick]:
-    import pyarrow
-    from pyarrow import parquet
-
     file = directory / "ticks.parquet"
     parquet.write_table(pyarrow.table(columns), file)
     return list(Tape(file, told))

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from services.replay.tape.format import CandlePath, Epoch, TapeFormat
 from services.replay.tape.reading import Tape
@@ -159,9 +161,6 @@ def test_json_is_read_as_an_array_and_as_lines(tmp_path: Path, form: str) -> Non
 
 
 def test_parquet_is_read_with_its_types(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
     file = tmp_path / "ticks.parquet"
     stamps = [datetime(2026, 1, 13, 9, 15), datetime(2026, 1, 13, 9, 15, 1, 500_000)]  # noqa: DTZ001
     columns = {"tradingsymbol": ["INFY"] * 2, "last_price": [1520.35, 1521.0], "exchange_timestamp": stamps}
