@@ -23,6 +23,12 @@ REACH = 400 * SCALE
 SEED = 20_260_113
 FIRST_US = 1_768_276_800_000_000
 """2026-01-13T04:00:00Z, in microseconds since 1970."""
+MINIMUM_STEP = SCALE // 20
+QUIET_STEPS = 200
+"""Largest distance of a quiet price from the entry, in minimum steps."""
+WANDERING_STEPS = 300
+WANDERING_TICKS = 300_000
+"""A tick of so many moves a volatile price by so many minimum steps at most."""
 
 
 class Mood(StrEnum):
@@ -69,15 +75,20 @@ def stop_of(number: int) -> int:
 
 
 def steps(count: int, mood: Mood) -> Iterator[Step]:
-    """Yield ticks of all symbols in random order, 100,000 a second of market time."""
+    """Yield ticks of all symbols in random order, 100,000 a second of market time.
+
+    A random walk of n steps ends about √n steps away. Steps of a volatile price are shorter the more ticks there are,
+    so any number of ticks makes about the same number of exits.
+    """
     chance = random.Random(SEED)  # noqa: S311  # a market, not a secret
+    wandering = round(WANDERING_STEPS * (WANDERING_TICKS / count) ** 0.5)
     prices = [ENTRY] * SYMBOLS
     for seq in range(1, count + 1):
         symbol = chance.randrange(SYMBOLS)
         if mood is Mood.QUIET:
-            price = ENTRY + chance.randrange(-200, 201) * (SCALE // 20)
+            price = ENTRY + chance.randint(-QUIET_STEPS, QUIET_STEPS) * MINIMUM_STEP
         else:
-            price = max(SCALE, prices[symbol] + chance.randrange(-300, 301) * (SCALE // 20))
+            price = max(SCALE, prices[symbol] + chance.randint(-wandering, wandering) * MINIMUM_STEP)
         prices[symbol] = price
         yield Step(symbol, price, FIRST_US + seq * 10, seq)
 

@@ -19,8 +19,7 @@ from shared.clock import Clock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.errors import Unavailable
 
-BURST_SYMBOL = "NSE:BURST"
-WARM_UP_SYMBOL = "NSE:WARMUP"
+BURSTS = 4
 PROBE_EVERY_S = 0.02
 SLICE_S = 0.002
 WARM_UP_S = 6.0
@@ -68,19 +67,20 @@ class Latency:
         return {name: value for name, value in asdict(self).items() if name != "probes"}
 
 
-def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
-    """Exit so many trades by one tick, in a system that has done it once.
+def measure_bursts(place: Place, exits: int, clock: Clock) -> Iterator[Burst]:
+    """Exit so many trades by one tick, again and again, and yield each time what it took.
 
-    In a new one, statements are planned, and Kafka's virtual machine compiles its code: half of Kafka's CPU.
+    The first ones find a new system: statements are planned, and Kafka's virtual machine compiles its code.
     """
-    copy_same(place, exits, WARM_UP_SYMBOL)
-    copy_same(place, exits, BURST_SYMBOL)
+    symbols = [f"NSE:BURST{number}" for number in range(BURSTS)]
+    for symbol in symbols:
+        copy_same(place, exits, symbol)
     with place.working() as used, _reader(place) as intents:
-        _exit_all(place, WARM_UP_SYMBOL, exits, intents, clock)
-        before = used()
-        first_s, last_s = _exit_all(place, BURST_SYMBOL, exits, intents, clock)
-        after = used()
-        return Burst(exits, first_s, last_s, {name: after[name] - before[name] for name in after})
+        for symbol in symbols:
+            before = used()
+            first_s, last_s = _exit_all(place, symbol, exits, intents, clock)
+            after = used()
+            yield Burst(exits, first_s, last_s, {name: after[name] - before[name] for name in after})
 
 
 def _exit_all(place: Place, symbol: str, exits: int, intents: Consumer, clock: Clock) -> tuple[float, float]:
