@@ -48,7 +48,10 @@ CREATE FUNCTION exit_qualification.exit_intents_guard() RETURNS trigger
     AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    IF NEW.status NOT IN ('PENDING', 'APPROVED', 'REJECTED') AND NEW.exit_reason <> 'EXTERNAL' THEN
+    IF NEW.status NOT IN ('PENDING', 'APPROVED', 'REJECTED') AND NEW.exit_reason <> 'EXTERNAL'
+       AND NOT (NEW.status = 'CANCELLED' AND EXISTS (
+         SELECT FROM protective_stops s
+          WHERE s.client_order_id = NEW.client_order_id AND s.trade_id = NEW.trade_id AND s.ended_at IS NOT NULL)) THEN
       RAISE EXCEPTION 'an exit intent cannot start as %', NEW.status
         USING ERRCODE = 'check_violation', CONSTRAINT = 'exit_intents_transition';
     END IF;
@@ -1667,6 +1670,8 @@ CREATE INDEX outbox_parked_key ON exit_qualification.outbox_parked USING btree (
 CREATE INDEX outbox_parked_requested ON exit_qualification.outbox_parked USING btree (shard, topic, key, sequence) WHERE (request IS NOT NULL);
 
 CREATE INDEX outbox_parked_shard ON exit_qualification.outbox_parked USING btree (shard, topic, key, sequence);
+
+CREATE INDEX protective_stops_ended ON exit_qualification.protective_stops USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (submitted_at IS NOT NULL) AND (intent_id IS NULL));
 
 CREATE INDEX protective_stops_of_trade ON exit_qualification.protective_stops USING btree (trade_id, created_at);
 

@@ -35,16 +35,14 @@ SELECT t.trade_id, t.direction, t.entered_at, ({_REMAINING})::bigint AS remainin
  ORDER BY t.trade_id
 """)  # noqa: S608  # a constant
 OURS = text("""
--- broker_positions.ours: our orders in an account's book, by the broker's id or by their tag. A stop that ended
--- unfilled is followed no more: its late fills are foreign ones.
+-- broker_positions.ours: our orders in an account's book, by the broker's id or by their tag
 SELECT broker_order_id AS name FROM exit_intents
  WHERE broker_order_id = ANY (CAST(:order_ids AS text[])) AND user_broker_id = :user_broker_id
    AND exit_reason <> 'EXTERNAL'
 UNION
 SELECT client_order_id FROM exit_intents WHERE client_order_id = ANY (CAST(:tags AS text[]))
 UNION
-SELECT client_order_id FROM protective_stops
- WHERE client_order_id = ANY (CAST(:tags AS text[])) AND status NOT IN ('CANCELLED', 'FAILED')
+SELECT client_order_id FROM protective_stops WHERE client_order_id = ANY (CAST(:tags AS text[]))
 """)
 RECORDED = text("""
 -- broker_positions.recorded: quantity and parts of each fill taken by exits

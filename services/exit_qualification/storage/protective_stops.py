@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.domain.book_day import BookDay
 from services.exit_qualification.domain.protective_stop import (
     FAILURES,
     HELD,
@@ -17,6 +19,7 @@ from services.exit_qualification.domain.protective_stop import (
     StandingStop,
     planned_trigger,
 )
+from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.order_queues import HELD_BY_STOPS
 from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus, TradeStatus
 from shared.errors import StaleVersion
@@ -130,6 +133,16 @@ SELECT t.trade_id, t.user_broker_id, t.symbol, t.direction, t.product_type, {_RE
  ORDER BY t.trade_id
  LIMIT :limit
 """)  # noqa: S608  # constants
+ENDED_TODAY = text(f"""
+-- protective_stops.ended_today: sent since the books of their broker began, ended, and of no exit: fills may still come
+SELECT {COLUMNS} FROM protective_stops s
+  JOIN user_brokers b ON b.user_broker_id = s.user_broker_id
+  JOIN unnest(CAST(:brokers AS text[]), CAST(:begins AS interval[])) AS day (broker, begins) ON day.broker = b.broker
+ WHERE s.ended_at >= clock_timestamp() - CAST(:within AS interval) AND s.intent_id IS NULL
+   AND s.submitted_at >= {books_began("day.begins")}
+ ORDER BY s.ended_at DESC
+ LIMIT :limit
+""")  # noqa: S608  # constants
 _CONDITIONS = {
     "trade_ids": "s.trade_id = ANY (CAST(:trade_ids AS uuid[]))",
     "symbol": "s.symbol = :symbol",
@@ -240,6 +253,12 @@ class ProtectiveStopRepository:
         given = {"user_broker_id": user_broker_id, "limit": MOST_STANDING}
         held = self._trades_held(None)
         return [_standing(row, held) for row in fetch(self._connection, STANDING, given)]
+
+    def ended_today(self, book_days: Mapping[str, BookDay], within: timedelta) -> list[ProtectiveStop]:
+        """Return stops in the broker's books of today that ended within this time, have no exit, and may still fill."""
+        begins = [day.begins for day in book_days.values()]
+        given = {"brokers": list(book_days), "begins": begins, "within": within, "limit": LIMIT}
+        return [_stop(row) for row in fetch(self._connection, ENDED_TODAY, given)]
 
     def following(self) -> list[ProtectiveStop]:
         """Return the stops not ended and following the trailing stop of an open trade."""

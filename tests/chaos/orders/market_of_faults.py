@@ -54,13 +54,10 @@ class MarketOfFaults:
         self.overfillable: set[str] = set()
         """Symbols with orders that may fill for more than their trade, whatever we do."""
 
-    def fault(self, symbol: str, quantity: int, *, is_protected: bool) -> str:
-        """Put a fault in the way of the next order of a symbol; return what it is.
-
-        No stop of a protected trade fills after its cancel: with the trade closed already, these shares are of none.
-        """
+    def fault(self, symbol: str, quantity: int) -> str:
+        """Put a fault in the way of the next order of a symbol; return what it is."""
         dice = self._dice
-        kind = dice.choice([kind for kind in ORDER_FAULTS if not (is_protected and kind == "fill_after_cancel")])
+        kind = dice.choice(ORDER_FAULTS)
         effect: dict[str, Any] = {"kind": kind}
         match kind:
             case "refuse":

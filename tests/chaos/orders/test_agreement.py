@@ -70,7 +70,6 @@ class Run:
     dice: random.Random
     trades: dict[str, OpenTrade] = field(default_factory=dict)
     by_hand: Counter[str] = field(default_factory=Counter)
-    protected: set[str] = field(default_factory=set)
     done: set[UUID] = field(default_factory=set)
     is_disturbed: bool = True
 
@@ -96,7 +95,6 @@ class Run:
         self.paper.enter(Entry(str(trade.trade_id), "PAPER", symbol, "MIS", signed, trade.entry_price, now_ms))
         self.market.price(symbol)
         if is_protected:
-            self.protected.add(symbol)
             self._arm(symbol, quantity)
         elif self.dice.random() < 0.25:
             self.market.exit_by_hand(trade, self.dice.choice([quantity, self.dice.randint(1, quantity)]))
@@ -105,7 +103,7 @@ class Run:
 
     def _arm(self, symbol: str, quantity: int) -> None:
         """Let the broker hold a stop of a trade, under a fault, while the price moves."""
-        self.market.fault(symbol, quantity, is_protected=True)
+        self.market.fault(symbol, quantity)
         self._keep_stops()
         self.market.price(symbol)
         self._keep_stops()
@@ -148,8 +146,7 @@ class Run:
             adopted = remaining[trade.trade_id] <= trade.quantity - self.by_hand[symbol]
             if trade.trade_id in self.done | busy or not adopted:
                 continue
-            is_protected = symbol in self.protected
-            self.market.fault(symbol, remaining[trade.trade_id], is_protected=is_protected)
+            self.market.fault(symbol, remaining[trade.trade_id])
             self.scenario.detect(trade, self.dice.choice([ExitReason.TARGET, ExitReason.STOP_LOSS]))
 
     def finish(self) -> None:

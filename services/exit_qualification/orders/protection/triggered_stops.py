@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.exit_qualification import intent_events
-from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.orders.metrics import OVERFILLED
 from services.exit_qualification.orders.reconciling.broker_signals import broker_signal
+from services.exit_qualification.orders.reconciling.stop_exits import stop_exit
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from shared.ids import new_id
 from shared.outbox.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: dateti
 
     An unsent exit of the trade is withdrawn. The rows of the trade and the stop must be locked, and the
     stop must have ended, or the database refuses a second order. Return None if nothing of the trade is left, or if
-    another exit has its slot.
+    another exit has its slot: its fills are late ones then (`late_stop_fills`).
 
     Raises
     ------
@@ -48,7 +47,7 @@ def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: dateti
     # A cooldown of the rule does not count, because the broker has decided.
     ExitEpisodeRepository(uow.connection).release([RuleKey(stop.trade_id, ExitReason.STOP_LOSS)])
     signal = broker_signal(uow, stop, ExitReason.STOP_LOSS, now)
-    intent = _intent(stop, signal, quantity, now)
+    intent = stop_exit(stop, signal, IntentStatus.APPROVED, quantity, now)
     intents.insert([intent], [signal])
     uow.emit(intent_events.signal_published(signal), intent_events.approved(intent, now))
     sent = intents.mark_submitting(intent, at=stop.submitted_at or now, claimed_until=now)
@@ -60,23 +59,3 @@ def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: dateti
 def _withdraw(uow: UnitOfWork, unsent: Sequence[ExitIntent], now: datetime) -> None:
     for ended in IntentBatches(uow.connection).supersede(unsent, at=now):
         uow.emit(intent_events.cancelled(ended, [], now))
-
-
-def _intent(stop: ProtectiveStop, signal: ExitSignal, quantity: int, now: datetime) -> ExitIntent:
-    return ExitIntent(
-        intent_id=new_id(),
-        signal_id=signal.signal_id,
-        trade_id=stop.trade_id,
-        user_broker_id=stop.user_broker_id,
-        symbol=stop.symbol,
-        direction=stop.direction,
-        exit_reason=ExitReason.STOP_LOSS,
-        episode_id=signal.episode_id,
-        status=IntentStatus.APPROVED,
-        quantity=quantity,
-        product_type=stop.product_type,
-        client_order_id=stop.client_order_id,
-        created_at=now,
-        updated_at=now,
-        exit_level=stop.trigger_price,
-    )

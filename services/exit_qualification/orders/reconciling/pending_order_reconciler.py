@@ -13,6 +13,7 @@ from uuid import UUID
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders, raise_failures
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
@@ -27,6 +28,7 @@ from services.exit_qualification.orders.metrics import (
 )
 from services.exit_qualification.orders.reconciling.broker_books import BrokerBooks, Sighting, read_books, read_placed
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key
+from services.exit_qualification.orders.reconciling.late_stop_fills import LateStopFills
 from services.exit_qualification.orders.reconciling.missing_orders import (
     DECIDED_BY_POSITION,
     Absence,
@@ -42,6 +44,7 @@ from services.exit_qualification.storage.broker_positions import BrokerPositionR
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
@@ -76,11 +79,12 @@ class _Account:
 
 @dataclass(slots=True)
 class _Work:
-    """Intents to look up, by user broker."""
+    """Intents, and ended stops, to look up, by user broker."""
 
     read_at: datetime
     brokers: dict[str, UserBroker]
     intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
+    stops: dict[str, list[ProtectiveStop]] = field(default_factory=lambda: defaultdict(list))
 
     def may_show(self, intent: ExitIntent, sent_at: datetime) -> bool:
         """Return whether the books of the intent's broker must still show an order sent at this instant."""
@@ -114,6 +118,7 @@ class PendingOrderReconciler:
         self._skipped = skipped
         self._outcomes = outcomes
         self._readers = readers
+        self._late_stops = LateStopFills(open_unit, terms, skipped)
         self._seen_at: dict[UUID, datetime] = {}
         self._unclear: set[UUID] = set()
         self._late_watched_at: datetime | None = None
@@ -132,14 +137,12 @@ class PendingOrderReconciler:
             The books of a user broker could not be read; the others were processed.
         """
         work = self._look()
+        accounts = work.intents.keys() | work.stops.keys()
         failures = self._readers.run(
-            {
-                account: partial(self._reconcile_account, work.brokers[account], intents, work.read_at)
-                for account, intents in work.intents.items()
-            }
+            {account: partial(self._reconcile_account, account, work) for account in sorted(accounts)}
         )
         raise_failures(failures)
-        return bool(work.intents)
+        return bool(accounts)
 
     def _look(self) -> _Work:
         with self._open_unit() as uow:
@@ -147,8 +150,11 @@ class PendingOrderReconciler:
             now = queues.now()
             at_broker = _at_broker(uow, now, self._terms.answer_wait)
             within = self._late_fills_within(now)
-            ended = queues.ended_today(BOOK_DAYS, within) if within is not None else []
-            brokers = SwitchRepository(uow.connection).brokers() if at_broker or ended else []
+            ended, stops = list[ExitIntent](), list[ProtectiveStop]()
+            if within is not None:
+                ended = queues.ended_today(BOOK_DAYS, within)
+                stops = ProtectiveStopRepository(uow.connection).ended_today(BOOK_DAYS, within)
+            brokers = SwitchRepository(uow.connection).brokers() if at_broker or ended or stops else []
         work = _Work(now, {broker.user_broker_id: broker for broker in brokers})
         _gauge(at_broker, work)
         for intent_id in self._seen_at.keys() - {intent.intent_id for intent in at_broker}:
@@ -157,6 +163,8 @@ class PendingOrderReconciler:
         POSITION_UNCLEAR.set(len(self._unclear))
         for intent in [*at_broker, *ended]:
             work.intents[intent.user_broker_id].append(intent)
+        for stop in stops:
+            work.stops[stop.user_broker_id].append(stop)
         return work
 
     def _late_fills_within(self, now: datetime) -> timedelta | None:
@@ -171,9 +179,11 @@ class PendingOrderReconciler:
         self._late_watched_at = now
         return 2 * terms.late_watch_all
 
-    def _reconcile_account(self, user_broker: UserBroker, intents: list[ExitIntent], read_at: datetime) -> None:
+    def _reconcile_account(self, name: str, work: _Work) -> None:
+        user_broker, intents, stops = work.brokers[name], work.intents.get(name, []), work.stops.get(name, [])
         broker = self._brokers.port(user_broker)
-        account = _Account(user_broker, broker, _read(broker, intents, read_at), read_at)
+        books = read_books(broker) if stops else _read(broker, intents, work.read_at)
+        account = _Account(user_broker, broker, books, work.read_at)
         self._book_sizes[user_broker.user_broker_id] = broker.book_size
         failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
         seen = [(intent, account.books.sighting(intent)) for intent in intents]
@@ -181,7 +191,8 @@ class PendingOrderReconciler:
         for _ in recorded:
             self._on_progress()
         self._each(account, [intent for intent in intents if intent.intent_id not in recorded], self._settle)
-        if len(recorded) < len(intents):
+        self._late_stops.record(user_broker, books, stops)
+        if stops or len(recorded) < len(intents):
             with self._open_unit() as uow:
                 excess = OrderQueues(uow.connection).beyond_remainder([user_broker.user_broker_id])
             self._each(account, excess, self._cancel_excess)

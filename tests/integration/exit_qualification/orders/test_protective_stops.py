@@ -288,22 +288,6 @@ def test_a_position_that_is_too_small_is_not_protected(scenario: OrderScenario, 
     assert stop is not None and (stop.status, stop.error_code) == (Status.WANTED, "POSITION_SHORT")
 
 
-def test_a_stop_filled_after_its_cancel_closes_the_trade(scenario: OrderScenario, broker: ScriptedBroker) -> None:
-    trade = protected(scenario, broker)
-    (order_id,) = broker.order_ids
-    scenario.change_plan_of(trade, target="1010", stop_loss="990")
-    keep_until(scenario, trade, Status.CANCELLED)
-    broker.fill(order_id, 100, "987")
-    for _ in range(2):
-        scenario.compare_positions()
-    (closing,) = exits_of(scenario, trade)
-    assert (closing.exit_reason, closing.status, closing.average_price) == (
-        ExitReason.EXTERNAL,
-        IntentStatus.FILLED,
-        Decimal(987),
-    )
-
-
 def test_a_day_order_is_placed_again_the_next_day(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = protected(scenario, broker)
     broker.forget()
