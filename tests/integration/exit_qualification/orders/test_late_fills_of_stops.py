@@ -57,9 +57,7 @@ def test_a_stop_filled_after_its_cancel_closes_the_trade(scenario: OrderScenario
     assert stop_of(scenario, trade).intent_id == closing.intent_id  # type: ignore[union-attr]  # it had a stop
 
 
-def test_a_stop_filled_after_its_trade_closed_is_recorded_and_told(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_stop_filled_after_its_trade_closed_is_told(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade, target = exited(scenario, broker)
     broker.fill(broker.order_ids[0], 100, "987")
     for _ in range(2):
@@ -86,9 +84,7 @@ def test_later_fills_of_the_stop_are_of_the_same_exit(scenario: OrderScenario, b
     assert scenario.event_names(late) == ["LateFill", "LateFill"]
 
 
-def test_a_stop_triggered_with_nothing_left_has_its_fills_recorded(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_stop_triggered_with_nothing_left_is_recorded(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = protected(scenario, broker)
     broker.trade_by_hand(by_hand(100), "1003.50")
     look(scenario)
@@ -100,7 +96,7 @@ def test_a_stop_triggered_with_nothing_left_has_its_fills_recorded(
     assert (late.exit_reason, late.late_filled, late.filled_quantity) == (ExitReason.STOP_LOSS, True, 100)
 
 
-def test_a_late_fill_of_the_stop_cancels_an_order_for_too_much(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+def test_late_fill_of_stop_cancels_excessive_order(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = protected(scenario, broker)
     scenario.detect(trade, ExitReason.TARGET)
     keep_until(scenario, trade, Status.CANCELLED)
