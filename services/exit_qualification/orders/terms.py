@@ -89,7 +89,7 @@ def order_terms(settings: Settings) -> OrderTerms:
     """Return the terms in the settings."""
     return OrderTerms(
         claim=timedelta(seconds=settings.order_claim_s),
-        call_limit=timedelta(seconds=2 * settings.broker_timeout_s),  # to connect, and for the head of the answer
+        call_limit=timedelta(seconds=2 * settings.broker_timeout_s),  # to connect, and for the answer
         unfilled_cancel=timedelta(seconds=settings.unfilled_cancel_s),
         absence_gap=timedelta(seconds=settings.absence_gap_s),
         refusal_gap=timedelta(seconds=settings.refusal_gap_s),

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -276,6 +276,43 @@ def test_a_call_ends_although_its_answer_comes_in_pieces_forever(tmp_path: Path)
         outcome = port.place_market_exit(ORDER)
         assert isinstance(outcome, Ambiguous) and outcome.code == NO_ANSWER
         assert len(port.orders()) == 1
+
+
+@contextmanager
+def server_trickling(head: bytes, body: bytes, pause_s: float) -> Iterator[str]:
+    """A server that sends the head of its one answer byte by byte; its URL."""
+    over = threading.Event()
+
+    def answer(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):  # the client may be gone
+            connection.recv(65_536)
+            for byte in head:
+                connection.sendall(bytes([byte]))
+                over.wait(pause_s)
+            connection.sendall(body)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(("pause_s", "is_read"), [(0.05, False), (0.0, True)])
+def test_a_call_ends_although_its_head_comes_byte_by_byte(pause_s: float, is_read: bool) -> None:
+    body = b'{"status": "success", "data": []}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with server_trickling(head, body, pause_s) as url:
+        port = kite_port(url, timeout_s=0.5)
+        if is_read:
+            assert port.orders() == []
+        else:
+            with pytest.raises(BrokerUnavailable, match=r"timed out|did not end"):
+                port.orders()
 
 
 @pytest.mark.parametrize("parts", [1, 7])

@@ -15,7 +15,6 @@ from services.exit_qualification.orders.brokers.kite.broker import KiteBroker
 from services.exit_qualification.orders.brokers.kite.whole_answers import WholeAnswers
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from shared.broker_hosts import BrokerHostRefused, BrokerHosts
-from shared.clock import SystemClock
 from shared.contracts.events import describe
 from shared.errors import ConfigurationError
 from shared.runtime.health import Health
@@ -111,7 +110,7 @@ def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> Ki
     Parameters
     ----------
     timeout_s:
-        Limit for connecting, for the head of the answer, and for its body.
+        Limit for connecting, and for the whole answer.
     """
     client = PlainKite(
         api_key=credentials.api_key,
@@ -120,7 +119,7 @@ def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> Ki
         timeout=timeout_s,
     )
     for scheme in ("http://", "https://"):
-        client.reqsession.mount(scheme, WholeAnswers(SystemClock()))
+        client.reqsession.mount(scheme, WholeAnswers())
     client.reqsession.max_redirects = 0  # a redirect 307 would send the order again
     client.reqsession.trust_env = False
     return client

@@ -1,29 +1,84 @@
-"""Answers within the time-out of their call, however slowly their bodies come."""
+"""Answers within the time-out of their call, however slowly their heads and bodies come."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
-from io import BytesIO
-from typing import Any
+from http import client
+from io import BufferedReader, BytesIO, RawIOBase
+from typing import Any, Final
 
 from requests import PreparedRequest, ReadTimeout, Response
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPResponse
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ReadTimeoutError
 
-from shared.clock import Clock
+from shared.clock import SystemClock
 
-PIECE_BYTES = 65_536
+_CLOCK = SystemClock()
+"""Sockets wait in real time."""
+
+
+class _Bounded(RawIOBase):
+    """Bytes of a socket, read within its time-out together: each wait gets the time left."""
+
+    def __init__(self, sock: socket.socket, raw: RawIOBase) -> None:
+        self._sock, self._raw = sock, raw
+        self._deadline = _CLOCK.monotonic() + (sock.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self._deadline - _CLOCK.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left_s)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedAnswer(client.HTTPResponse):
+    """An answer with one time-out for all its bytes; the socket has the time-out of the call."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = BufferedReader(_Bounded(sock, self.fp.detach()))
+
+
+class _Connection(HTTPConnection):
+    response_class = _BoundedAnswer
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _BoundedAnswer
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS: Final = {"http": _Pool, "https": _SecurePool}
 
 
 class WholeAnswers(HTTPAdapter):
-    """Reads the body of each answer at once.
+    """Reads each answer at once, within the time-out of its call.
 
-    The time-out of requests is one of each piece: a body without end would keep its thread for ever.
+    The time-out of requests is one of each piece: an answer without end would keep its thread for ever.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make connections with bounded answers."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def send(
         self,
@@ -39,22 +94,17 @@ class WholeAnswers(HTTPAdapter):
         Raises
         ------
         ReadTimeout
-            The body has not ended `timeout` seconds after the head of the answer.
+            The answer has not ended `timeout` seconds after the request was sent.
         """
         del stream  # every answer is read whole
         answer = super().send(request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         try:
-            body = self._body(answer.raw, float(timeout))
+            body = answer.raw.read(decode_content=True)
+        except ReadTimeoutError as error:
+            answer.close()
+            raise ReadTimeout(f"the answer did not end within {timeout:g} s") from error
         except BaseException:
             answer.close()
             raise
         answer.raw = HTTPResponse(BytesIO(body), status=answer.status_code, preload_content=False)
         return answer
-
-    def _body(self, raw: HTTPResponse, limit_s: float) -> bytes:
-        deadline, pieces = self._clock.monotonic() + limit_s, list[bytes]()
-        while piece := raw.read1(PIECE_BYTES, decode_content=True):
-            pieces.append(piece)
-            if self._clock.monotonic() > deadline:
-                raise ReadTimeout(f"the body of the answer did not end within {limit_s:g} s")
-        return b"".join(pieces)
