@@ -119,8 +119,9 @@ class OrderClaims:
 
     Parameters
     ----------
-    is_late:
-        Returns whether a trade's square-off time has passed: its broker is asked before its exit is sent.
+    seems_late:
+        Returns whether a trade's square-off time has passed: its broker is asked before its exit is sent. It is called
+        within a transaction.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class OrderClaims:
         clock: Clock,
         skipped: SkippedTrades,
         pace: CallPace,
-        is_late: Callable[[ExitIntent, int], bool],
+        seems_late: Callable[[ExitIntent, int], bool],
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
@@ -141,7 +142,7 @@ class OrderClaims:
         self._clock = clock
         self._skipped = skipped
         self._pace = pace
-        self._is_late = is_late
+        self._seems_late = seems_late
 
     def claim(self, accounts: int) -> Claimed:
         """Claim the next batches, at most one for each of so many accounts, all in one transaction.
@@ -281,7 +282,7 @@ class OrderClaims:
         return {
             switches.brokers[account]: len(orders)
             for account, orders in first.items()
-            if not any(it.submitted_at or self._is_late(it, entered[it.intent_id]) for it in orders)
+            if not any(it.submitted_at or self._seems_late(it, entered[it.intent_id]) for it in orders)
         }
 
     def _wait_for_adapter(self, uow: UnitOfWork, intents: Sequence[ExitIntent], error: BrokerUnavailable) -> None:

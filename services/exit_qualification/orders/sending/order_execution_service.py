@@ -70,7 +70,9 @@ class OrderExecutionService:
         on_unclear: Callable[[], None] = lambda: None,
     ) -> None:
         self._pace = CallPace()
-        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, skipped, self._pace, race.is_late)
+        self._claims = OrderClaims(
+            open_unit, brokers, qualification, terms, clock, skipped, self._pace, race.seems_late
+        )
         self._sender = ClaimSender(Clearances(open_unit, terms.limits, clock), race, self._pace, clock)
         self._records = PlacementRecords(open_unit, outcomes, terms, clock, skipped)
         self._workers = terms.workers

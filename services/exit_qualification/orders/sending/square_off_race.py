@@ -86,19 +86,26 @@ class SquareOffRace:
                 found[intent.intent_id] = f"the account holds {missing} of {' '.join(key)} less than its trades need"
         return found
 
-    def _late(self, submissions: Sequence[Submission]) -> list[ExitIntent]:
-        """Return the exits of trades whose square-off time has passed."""
-        return [each.intent for each in submissions if self.is_late(each.intent, each.entered_at_ms)]
+    def seems_late(self, intent: ExitIntent, entered_at_ms: int) -> bool:
+        """Return whether the square-off time of an exit's trade has passed, by the calendars as last read.
 
-    def is_late(self, intent: ExitIntent, entered_at_ms: int) -> bool:
-        """Return whether the square-off time of an exit's trade has passed.
+        It does not ask the database: its callers have a transaction open, and hold locks.
+        """
+        return self._is_late(self._square_off, intent, entered_at_ms)
+
+    def _late(self, submissions: Sequence[Submission]) -> list[ExitIntent]:
+        """Return the exits of trades whose square-off time has passed.
 
         Raises
         ------
         SQLAlchemyError
             The calendars could not be read.
         """
-        at_ms = self._times().after_entry_ms(intent.symbol, intent.product_type, entered_at_ms)
+        times = self._times()
+        return [each.intent for each in submissions if self._is_late(times, each.intent, each.entered_at_ms)]
+
+    def _is_late(self, times: SquareOff, intent: ExitIntent, entered_at_ms: int) -> bool:
+        at_ms = times.after_entry_ms(intent.symbol, intent.product_type, entered_at_ms)
         return at_ms is not None and at_ms <= epoch_ms(self._clock.now())
 
     def _times(self) -> SquareOff:

@@ -58,6 +58,7 @@ from shared.postgres.audit import Act
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.health import Health
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.lone_unit import LoneUnit
 from tests.support.signing import SIGNER
 from tests.support.waiting import wait_until
 
@@ -90,7 +91,7 @@ class OrderScenario:
 
     def __post_init__(self) -> None:
         self.open_unit: Callable[[], UnitOfWork] = partial(
-            UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock, SIGNER), lock_timeout_ms=ROW_LOCK_TIMEOUT_MS
+            LoneUnit, self.engine, Outbox(TopicNames(""), self.clock, SIGNER), lock_timeout_ms=ROW_LOCK_TIMEOUT_MS
         )
         self.health = Health()
         self.skipped = SkippedTrades(self.health, self.clock)

@@ -154,7 +154,7 @@ def test_closing_partition_loses_no_commit_made_during_lock_wait(
     rig.publish_all()
     definition = str(one(rig.migrator, "SELECT pg_get_functiondef('outbox_close_partition'::regproc)"))
     assert CHECK_UNDER_LOCK in definition
-    patient = definition.replace("'100ms'", "'30s'").replace(CHECK_UNDER_LOCK, under_lock)
+    patient = definition.replace("'2s'", "'30s'").replace(CHECK_UNDER_LOCK, under_lock)
     rig.migrator.execute(patient.encode())
     outcomes: list[str] = []
     closing = threading.Thread(target=lambda: outcomes.append(rig.partitions().close(name)))
