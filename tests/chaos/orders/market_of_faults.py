@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -37,6 +37,8 @@ ORDER_FAULTS: Final = (
     "hide_order",
     "none",
 )
+STOP_FAULTS: Final = (*ORDER_FAULTS, *["fill_after_cancel"] * 4)
+"""Most stops end by a cancel; with these weights a short run sees late fills of some."""
 BODIES: Final = ("html", "truncated", "cut", "empty", "no_data", "null_data", "untyped")
 
 
@@ -54,10 +56,10 @@ class MarketOfFaults:
         self.overfillable: set[str] = set()
         """Symbols with orders that may fill for more than their trade, whatever we do."""
 
-    def fault(self, symbol: str, quantity: int) -> str:
+    def fault(self, symbol: str, quantity: int, kinds: Sequence[str] = ORDER_FAULTS) -> str:
         """Put a fault in the way of the next order of a symbol; return what it is."""
         dice = self._dice
-        kind = dice.choice(ORDER_FAULTS)
+        kind = dice.choice(kinds)
         effect: dict[str, Any] = {"kind": kind}
         match kind:
             case "refuse":
@@ -76,7 +78,7 @@ class MarketOfFaults:
                 effect |= {"ms": dice.choice([20, 150])}
             case "cancel_order" | "fill_after_cancel":
                 self._paper.fault({"kind": "partial_fill", "quantity": dice.randint(0, quantity)}, symbol)
-                effect |= {"after_ms": dice.choice([0, 50, 300])}
+                effect |= {"after_ms": dice.choice([0, 50, 300, 1000])}
         if kind == "fill_after_cancel":
             self.overfillable.add(symbol)
         if kind != "none":

@@ -32,7 +32,7 @@ from shared.money import from_units
 from shared.postgres.audit import Act
 from tests.chaos.orders.books import Books
 from tests.chaos.orders.extent import SEED, TRADES
-from tests.chaos.orders.market_of_faults import MarketOfFaults
+from tests.chaos.orders.market_of_faults import STOP_FAULTS, MarketOfFaults
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.test_broker_contract import kite_brokers
 from tests.integration.paper_broker.conftest import RunningBroker, running_broker
@@ -103,7 +103,9 @@ class Run:
 
     def _arm(self, symbol: str, quantity: int) -> None:
         """Let the broker hold a stop of a trade, under a fault, while the price moves."""
-        self.market.fault(symbol, quantity)
+        while self.scenario.sender.execute_next():  # a stop is sent after approved exits
+            pass
+        self.market.fault(symbol, quantity, STOP_FAULTS)
         self._keep_stops()
         self.market.price(symbol)
         self._keep_stops()
@@ -118,6 +120,7 @@ class Run:
         self.done = {trade_id for trade_id, left in remaining.items() if left <= 0}
         self._detect(remaining)
         self._keep_stops()
+        self._move_prices()
         for _ in range(self.dice.randint(0, AT_A_TIME)):
             if self.is_disturbed and self.dice.random() < 0.3:
                 self.market.disturb("place")
@@ -148,6 +151,11 @@ class Run:
                 continue
             self.market.fault(symbol, remaining[trade.trade_id])
             self.scenario.detect(trade, self.dice.choice([ExitReason.TARGET, ExitReason.STOP_LOSS]))
+
+    def _move_prices(self) -> None:
+        for symbol, trade in self.trades.items():
+            if trade.trade_id not in self.done and self.dice.random() < 0.5:
+                self.market.price(symbol)
 
     def finish(self) -> None:
         """Let every trade exit without further faults."""
