@@ -230,7 +230,7 @@ def _paths(tab: Tab) -> list[str]:
         MISSING: page({**open_trade, "stop": stop(status="FAILED", error_message=LONG)}, {**trade(), "stop": None}),
         STOPS: page(stop(trade_id=open_trade["trade_id"]), stop(status="FAILED", error_code="X", error_message=LONG)),
     }
-    serve_outbox(tab.console.apis, parked(4), parked(5, request="REPLAY", requested_by="olga"), paused=True)
+    serve_outbox(tab.console.apis, parked(4), parked(5, request="REPLAY", requested_by="ops-desk"), paused=True)
     serve_system(tab.console.apis)
     return [
         "/exits",

@@ -25,7 +25,7 @@ from tests.unit.exit_qualification.calendars import DATES, calendar, calendars
 
 __all__ = ["client"]
 
-ACT = Act("olga", "2026")
+ACT = Act("ops-desk", "2026")
 PHASE = text("""
 SELECT exchange, phase FROM (
   SELECT DISTINCT ON (exchange) exchange, market_phase(c, :local) AS phase FROM market_calendars c

@@ -144,5 +144,5 @@ def test_the_audit_log_is_filtered_by_actor_and_day(api: Api) -> None:
     (newest,) = api.client.get("/audit", params={"limit": 1}, headers=AUTHORIZATION).json()["items"]
     day = datetime.fromisoformat(newest["at"]).astimezone(TRADING_ZONE).date()
     assert reasons(actor="alma", day=str(day))[:2] == ["look 2", "look 1"]
-    assert reasons(actor="nadia") == reasons(day=str(day - timedelta(days=7))) == []
+    assert reasons(actor="risk-desk") == reasons(day=str(day - timedelta(days=7))) == []
     assert api.client.get("/audit", params={"day": "soon"}, headers=AUTHORIZATION).status_code == 422

@@ -52,7 +52,7 @@ def client(database: Database, trade_engine: Engine) -> Iterator[TestClient]:
     with migrator.begin() as connection:
         store_token(connection, "trader-token", "tara", [Scope.READ, Scope.TRADE])
         store_token(connection, "reader-token", "rita", [Scope.READ])
-        store_token(connection, "operator-token", "olga", [Scope.OPERATE])
+        store_token(connection, "operator-token", "ops-desk", [Scope.OPERATE])
     migrator.dispose()
     health = Health("database", deadline_s=math.inf)
     health.fine("database")

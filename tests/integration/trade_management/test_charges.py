@@ -87,8 +87,8 @@ def test_a_contract_note_makes_charges_final_once(client: TestClient, trade_engi
     assert emitted(trade_engine, "TradeChargesChanged", trade.trade_id) == 2
     audited = client.get("/audit").json()["items"]
     assert [(each["actor"], each["after"]["charges_status"]) for each in audited] == [
-        ("olga", "FINAL"),
-        ("olga", "ESTIMATED"),
+        ("ops-desk", "FINAL"),
+        ("ops-desk", "ESTIMATED"),
     ]
     assert audited[0]["before"]["charges"] == "76.34"
 

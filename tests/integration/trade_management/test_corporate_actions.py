@@ -69,7 +69,7 @@ def test_a_split_changes_open_trades_and_plans_once(client: TestClient, trade_en
     assert (event["shares_before"], event["shares_after"], event["plan_version"]) == (1, 10, 2)
     (audited,) = client.get("/audit").json()["items"]
     assert (audited["actor"], audited["action"], audited["after"]["trades"]) == (
-        "olga",
+        "ops-desk",
         "corporate_action.apply",
         [str(trade.trade_id)],
     )

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 Handler = Callable[[httpx.Request], Json | httpx.Response]
 
 READER = {"name": "rita", "scopes": ["read"]}
-OPERATOR = {"name": "olga", "scopes": ["operate", "read"]}
+OPERATOR = {"name": "ops-desk", "scopes": ["operate", "read"]}
 CALLERS = {"reader-token": READER, "operator-token": OPERATOR}
 AT = "2026-01-13T05:00:00.000000Z"
 

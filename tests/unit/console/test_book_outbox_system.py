@@ -156,10 +156,10 @@ def test_one_outbox_down_leaves_the_other(operator: Browser, apis: FakeApis) -> 
     assert "trade-api cannot be reached" in html and "MSG_SIZE_TOO_LARGE" in html
 
 
-SETTING = {"reason": "start", "updated_by": "olga", "updated_at": AT}
+SETTING = {"reason": "start", "updated_by": "ops-desk", "updated_at": AT}
 ENTRY = {
-    "audit_id": 1, "actor": "olga", "action": "kill_switch.put", "subject": "kill switch", "before": {"mode": "OFF"},
-    "after": {"mode": "ALL"}, "reason": "broker slow", "at": AT,
+    "audit_id": 1, "actor": "ops-desk", "action": "kill_switch.put", "subject": "kill switch",
+    "before": {"mode": "OFF"}, "after": {"mode": "ALL"}, "reason": "broker slow", "at": AT,
 }  # fmt: skip
 BROKER = {
     "user_broker_id": "paper", "broker": "kite", "account": "PAPER", "root_url": "http://broker", "status": "CONNECTED",
@@ -209,12 +209,12 @@ def test_audit_log_is_filtered_by_operator_and_day(operator: Browser, apis: Fake
     serve_system(apis)
     apis.answers["GET exit /audit"] = page(ENTRY, next="older")
     apis.asked.clear()
-    html = operator.get("/system?actor=olga&day=2026-01-13").text
+    html = operator.get("/system?actor=ops-desk&day=2026-01-13").text
     asked = [dict(each.url.params) for each in apis.asked if each.url.path == "/audit"]
-    assert asked == [{"limit": "25", "actor": "olga", "day": "2026-01-13"}] * 2
-    assert 'href="/system?actor=olga&amp;day=2026-01-13&amp;cursor=older#audit"' in html
+    assert asked == [{"limit": "25", "actor": "ops-desk", "day": "2026-01-13"}] * 2
+    assert 'href="/system?actor=ops-desk&amp;day=2026-01-13&amp;cursor=older#audit"' in html
     apis.answers |= {"GET exit /audit": page(), "GET trade /audit": page()}
-    assert "No action matches the filters." in operator.get("/system?actor=nadia").text
+    assert "No action matches the filters." in operator.get("/system?actor=risk-desk").text
 
 
 def test_the_kill_switch_needs_its_mode_typed(operator: Browser, apis: FakeApis) -> None:

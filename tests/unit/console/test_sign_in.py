@@ -79,7 +79,7 @@ def _request(cookie: str) -> Request:
 def test_a_session_ends_and_a_foreign_key_opens_none() -> None:
     cookies = SessionCookies(SETTINGS, SystemClock())
     response = Response()
-    cookies.write(response, cookies.sign_in(new_session(), "t", "olga", ["read"]))
+    cookies.write(response, cookies.sign_in(new_session(), "t", "ops-desk", ["read"]))
     request = _request(response.headers["set-cookie"].split(";")[0])
     assert cookies.read(request) is not None
     assert SessionCookies(SETTINGS, LaterClock()).read(request) is None

@@ -73,7 +73,7 @@ class Apis:
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
         if request.url.path == "/whoami":
-            return httpx.Response(200, json={"name": "olga", "scopes": list(self.scopes)})
+            return httpx.Response(200, json={"name": "ops-desk", "scopes": list(self.scopes)})
         self.asked.append(request)
         if request.url.path == f"/exits/{GONE}":
             return httpx.Response(404, json={"status": 404, "code": "not_found", "detail": "no such exit"})

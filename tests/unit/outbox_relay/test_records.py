@@ -30,7 +30,9 @@ def test_event_from_before_signing_goes_out_unsigned() -> None:
 
 
 def test_replayed_event_keeps_its_original_headers() -> None:
-    event = DecidedEvent("id-1", 3, "topic", "key", 7, *HEADERS, "k:discarded", b"{}", "REPLAY", "olga", None, "why")
+    event = DecidedEvent(
+        "id-1", 3, "topic", "key", 7, *HEADERS, "k:discarded", b"{}", "REPLAY", "ops-desk", None, "why"
+    )
     assert event.record() == ("topic", "key", b"{}", headers_of_row((*ROW, 0.1)))
 
 

@@ -29,7 +29,7 @@ def client(database: Database, exit_engine: Engine) -> Iterator[TestClient]:
     """An operator's client; `ADMIN` makes a call an administrator's."""
     owner = open_engine(database.admin_url, "exit_qualification", application="test")
     with owner.begin() as connection:
-        store_token(connection, "operator-token", "olga", [Scope.READ, Scope.TRADE, Scope.OPERATE])
+        store_token(connection, "operator-token", "ops-desk", [Scope.READ, Scope.TRADE, Scope.OPERATE])
         store_token(connection, "admin-token", "adam", list(Scope))
     owner.dispose()
     settings = Settings(exit_database_url=SecretStr(database.exit_url), broker_hosts="api.kite.trade,127.0.0.1")

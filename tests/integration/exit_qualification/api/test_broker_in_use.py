@@ -21,7 +21,7 @@ from tests.support.waiting import LIMIT_S
 ELSEWHERE = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:2", BrokerStatus.CONNECTED)
 OTHER_ACCOUNT = UserBroker("paper", "kite", "OTHER", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
 DISCONNECTED = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.DISCONNECTED)
-ACT = Act("olga", "moving")
+ACT = Act("ops-desk", "moving")
 NOW = timedelta(0)
 
 

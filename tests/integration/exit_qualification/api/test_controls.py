@@ -55,7 +55,11 @@ def test_every_change_of_a_setting_is_published(client: TestClient, exit_engine:
         ("UserBrokerChanged", "user_broker/second"),
     ]
     kill_switch, rolled_out, changed = (payload for _, _, payload in told)
-    assert (kill_switch["mode"], kill_switch["reason"], kill_switch["changed_by"]) == ("ENTRIES_ONLY", "news", "olga")
+    assert (kill_switch["mode"], kill_switch["reason"], kill_switch["changed_by"]) == (
+        "ENTRIES_ONLY",
+        "news",
+        "ops-desk",
+    )
     assert {name: rolled_out[name] for name in rollout} == rollout
     held = {"entries_held_since", "entries_held_reason"}
     assert set(changed) == {"user_broker_id", "broker", "status", "changed_at"} | held

@@ -38,7 +38,7 @@ def client(database: Database, exit_engine: Engine) -> Iterator[TestClient]:
     """An operator's client."""
     admin = open_engine(database.admin_url, "exit_qualification", application="test")
     with admin.begin() as connection:
-        store_token(connection, "operator-token", "olga", [Scope.READ, Scope.OPERATE, Scope.ADMIN])
+        store_token(connection, "operator-token", "ops-desk", [Scope.READ, Scope.OPERATE, Scope.ADMIN])
         store_token(connection, "reader-token", "rita", [Scope.READ])
     admin.dispose()
     health = Health("database", deadline_s=math.inf)
@@ -121,12 +121,12 @@ def test_a_refused_call_does_not_burn_its_key(client: TestClient, exit_engine: E
 
 def test_the_kill_switch_is_audited_and_allows_manual_exits(client: TestClient, exit_engine: Engine) -> None:
     put = client.put("/kill-switch", json={"mode": "ALL", "reason": "exchange trouble"})
-    assert (put.status_code, put.json()["mode"], put.json()["updated_by"]) == (200, "ALL", "olga")
+    assert (put.status_code, put.json()["mode"], put.json()["updated_by"]) == (200, "ALL", "ops-desk")
     assert client.get("/kill-switch").json()["reason"] == "exchange trouble"
     assert _exit(client, _trade(exit_engine))["status"] == "APPROVED"
     with exit_engine.connect() as connection:
         row = connection.execute(text("SELECT * FROM audit_log WHERE action = 'kill_switch.put'")).one()
-    assert (row.actor, row.before, row.after) == ("olga", {"mode": "OFF"}, {"mode": "ALL"})
+    assert (row.actor, row.before, row.after) == ("ops-desk", {"mode": "OFF"}, {"mode": "ALL"})
 
 
 def test_while_the_rollout_is_off_no_exit_is_written(client: TestClient, exit_engine: Engine) -> None:

@@ -58,7 +58,7 @@ def test_an_exit_resolved_as_filled_closes_its_trade(
     assert scenario.event_names(unknown)[-1] == "Filled"
     with scenario.engine.connect() as connection:
         row = connection.execute(text("SELECT actor, reason FROM audit_log WHERE action = 'exit.resolve'")).one()
-    assert tuple(row) == ("olga", "note")
+    assert tuple(row) == ("ops-desk", "note")
     assert decide(client, unknown, 409, **FILLED)["code"] == "not_resolvable"
 
 

@@ -25,7 +25,7 @@ from tests.integration.exit_qualification.orders.order_scenario import MINUTE, O
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 SERVICE = AccountLossService()
-ACT = Act("olga", "policy")
+ACT = Act("ops-desk", "policy")
 LOSS = ExitReason.ACCOUNT_LOSS
 
 
@@ -104,9 +104,9 @@ def test_the_hold_is_audited_and_published(scenario: OrderScenario, losses: Acco
     acts = rows(scenario, "SELECT action, actor, after ->> 'loss' AS loss FROM audit_log WHERE subject = 'paper' "
                           "AND action <> 'broker.put' ORDER BY audit_id")  # fmt: skip
     assert [tuple(act) for act in acts] == [
-        ("loss_limit.put", "olga", "0.00"),
+        ("loss_limit.put", "ops-desk", "0.00"),
         ("account.held", "exit-orders", "1000.00"),
-        ("account.released", "olga", "0.00"),
+        ("account.released", "ops-desk", "0.00"),
     ]
 
 

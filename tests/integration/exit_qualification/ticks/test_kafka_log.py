@@ -58,11 +58,11 @@ def test_a_replaced_topic_holds_the_worker_until_reset(
         market.tick("1010.00")
         _await_problem(worker, topic, RESET)
         assert book.signals() == []
-        assert reset(settings, actor="olga", reason="lost the disk") == settings.topic_partitions
+        assert reset(settings, actor="ops-desk", reason="lost the disk") == settings.topic_partitions
         book.await_exits(1)
         worker.await_ready()
     [audited] = book.rows("SELECT * FROM audit_log WHERE action = 'ticks.reset'")
-    assert (audited.actor, audited.reason) == ("olga", "lost the disk")
+    assert (audited.actor, audited.reason) == ("ops-desk", "lost the disk")
 
 
 @pytest.mark.apache
@@ -118,7 +118,7 @@ def test_a_removed_unread_trade_is_a_gap_until_acknowledged(settings: Settings, 
             _await_problem(worker, f"missed 1 records of {market.trades}", "exitflow gaps acknowledge exit-ticks")
             book.await_trades(2)
     with book.engine.begin() as connection:
-        assert len(ConsumerGaps(connection, "exit-ticks").acknowledge(Act("olga", "published again"))) == 1
+        assert len(ConsumerGaps(connection, "exit-ticks").acknowledge(Act("ops-desk", "published again"))) == 1
     with running_worker(settings):
         pass
 
@@ -152,9 +152,9 @@ def test_one_grown_topic_holds_the_worker_until_rehoming(
         _await_problem(worker, GROW, other)
         grow(settings, partitions, other)
         _await_problem(worker, REHOME)
-        planned = rehome(grown, actor="olga", reason="more", dry_run=True)
+        planned = rehome(grown, actor="ops-desk", reason="more", dry_run=True)
         assert book.value("SELECT count(*) FROM audit_log WHERE action = 'ticks.rehome'") == 0
-        moved = rehome(grown, actor="olga", reason="more")
+        moved = rehome(grown, actor="ops-desk", reason="more")
         assert planned == moved
         assert (moved.partitions, 0 < moved.trades < len(trades)) == (partitions, True)
         worker.await_ready()

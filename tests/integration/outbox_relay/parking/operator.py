@@ -16,7 +16,7 @@ from shared.settings import Settings
 from tests.support.signing import SIGNER
 from tests.support.waiting import wait_until
 
-ACT = Act("olga", "as tested")
+ACT = Act("ops-desk", "as tested")
 EVERYTHING = WantedParked(None, None, None, 10_000)
 
 

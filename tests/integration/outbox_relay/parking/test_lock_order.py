@@ -39,7 +39,7 @@ def open_one(exit_relay: Settings) -> Iterator[Callable[[], Connection]]:
 def decided(event_id: str, key: str) -> DecidedEvent:
     """An event as the relay takes it up."""
     headers = ("type", "source", "subject", "time", "trace", "key:signature", None)
-    return DecidedEvent(event_id, 0, "t", key, 1, *headers, b"", "REPLAY", "olga", None, "why")
+    return DecidedEvent(event_id, 0, "t", key, 1, *headers, b"", "REPLAY", "ops-desk", None, "why")
 
 
 def conclude(connection: Connection, *, refused: bool) -> None:

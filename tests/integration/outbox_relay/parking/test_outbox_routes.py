@@ -67,7 +67,7 @@ def side(request: pytest.FixtureRequest, database: Database) -> Iterator[Side]:
 def _open(create: Create, schema: str, database: Database, url: str, relay_url: str) -> Iterator[Side]:
     migrator = open_engine(database.migrator_url, schema, application="test")
     with migrator.begin() as connection:
-        store_token(connection, "operator-token", "olga", [Scope.READ, Scope.OPERATE])
+        store_token(connection, "operator-token", "ops-desk", [Scope.READ, Scope.OPERATE])
         store_token(connection, "reader-token", "rita", [Scope.READ])
     migrator.dispose()
     engine = open_engine(url, schema, application="test")
@@ -130,10 +130,10 @@ def test_key_replay_requests_whole_key_and_nothing_else(side: Side) -> None:
         **dict.fromkeys(others),
     }
     (row,) = side.client.get("/outbox/parked", params={"topic": "t", "key": "key", "limit": 1}).json()["items"]
-    assert (row["requested_by"], row["request_reason"]) == ("olga", "limit raised")
+    assert (row["requested_by"], row["request_reason"]) == ("ops-desk", "limit raised")
     (act,) = side.audited()
     assert (act["actor"], act["action"], act["subject"], act["reason"]) == (
-        "olga",
+        "ops-desk",
         "outbox.replay",
         "t key",
         "limit raised",

@@ -38,7 +38,7 @@ Exitflow = Callable[..., Result]
 
 DISCARD = """
 INSERT INTO outbox_discarded (event_id, shard, topic, key, sequence, reason, discarded_by)
-SELECT event_id, shard, topic, key, sequence, 'as tested', 'olga' FROM outbox_event
+SELECT event_id, shard, topic, key, sequence, 'as tested', 'ops-desk' FROM outbox_event
 """
 
 
