@@ -16,17 +16,23 @@ def wait_after(failures: int, first_s: float, longest_s: float) -> float:
 
 
 class BackOff:
-    """The waits of one loop, from `first_s` to `longest_s` seconds. Not thread-safe."""
+    """The waits of one loop, from `first_s` to `longest_s` seconds. Not thread-safe.
+
+    Attributes
+    ----------
+    failures:
+        Failures in a row.
+    """
 
     def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
-        self._failures = 0
+        self.failures = 0
 
     def next_s(self) -> float:
         """Return the seconds to wait after one more failure."""
-        self._failures += 1
-        return wait_after(self._failures, self._first_s, self._longest_s)
+        self.failures += 1
+        return wait_after(self.failures, self._first_s, self._longest_s)
 
     def wait(self, stop: threading.Event) -> None:
         """Wait after one more failure, or return at once when `stop` is set."""
@@ -34,4 +40,4 @@ class BackOff:
 
     def reset(self) -> None:
         """Begin with the first wait again after a success."""
-        self._failures = 0
+        self.failures = 0

@@ -70,12 +70,15 @@ def execute(order: Order, plan: FillPlan, last_units: int | None, now_ms: int) -
 
 
 def filled(order: Order, execution: Execution) -> Order:
-    """Return the order after one of its executions."""
+    """Return the order after one of its executions: COMPLETE if nothing is left, else as it was.
+
+    A cancelled order with a late fill stays CANCELLED.
+    """
     quantity = order.filled_quantity + execution.quantity
     return replace(
         order,
         filled_quantity=quantity,
         filled_value=order.filled_value + execution.quantity * execution.price_units,
-        status="COMPLETE" if quantity == order.quantity else "OPEN",
+        status="COMPLETE" if quantity == order.quantity else order.status,
         updated_ms=execution.at_ms,
     )

@@ -48,15 +48,3 @@ def late_execution(order: Order, surprises: Surprises, last_units: int | None, n
 
 def _is_reached(order: Order, last_units: int) -> bool:
     return order.trigger_units is None or reaches_trigger(order.side, order.trigger_units, last_units)
-
-
-def filled_late(order: Order, execution: Execution) -> Order:
-    """Return the cancelled order after a late fill: COMPLETE if nothing is left, else still CANCELLED."""
-    quantity = order.filled_quantity + execution.quantity
-    return replace(
-        order,
-        filled_quantity=quantity,
-        filled_value=order.filled_value + execution.quantity * execution.price_units,
-        status="COMPLETE" if quantity == order.quantity else "CANCELLED",
-        updated_ms=execution.at_ms,
-    )

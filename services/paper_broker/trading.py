@@ -11,7 +11,7 @@ from services.paper_broker.matching import execute, filled, is_triggered, next_s
 from services.paper_broker.orders import Execution, FillPlan, Order, OrderRequest, cancelled, placed, rejected
 from services.paper_broker.positions import turnover_of
 from services.paper_broker.quotes import Quote
-from services.paper_broker.surprises import Surprises, filled_late, late_execution
+from services.paper_broker.surprises import Surprises, late_execution
 
 MINUTE_MS = 60_000
 
@@ -87,7 +87,7 @@ def surprise(books: Books, number: int, now: int) -> None:
     books.surprises.save(number, surprises.without_late_fill())
     execution = late_execution(order, surprises, books.market.last_units(order.symbol), now)
     if execution is not None:
-        _book(books, filled_late(order, execution), execution)
+        _book(books, filled(order, execution), execution)
 
 
 def fill_crossed(books: Books, quote: Quote, now: int) -> None:

@@ -41,18 +41,16 @@ class WorkLoop:
 
     def run(self, health: Health, stop: Stop) -> None:
         """Repeat the step until stopped. Report database and broker errors to health and retry with back-off."""
-        back_off, is_failing = BackOff(FIRST_WAIT_S, LONGEST_WAIT_S), False
+        back_off = BackOff(FIRST_WAIT_S, LONGEST_WAIT_S)
         while not stop.is_set():
             try:
                 wait_s = 0.0 if self.step() else self.idle_s
                 health.fine(self.name)
                 back_off.reset()
-                is_failing = False
             except (SQLAlchemyError, ExitflowError) as error:
                 wait_s = back_off.next_s()
                 health.problem(self.name, _shown(error))
-                log.warning("%s: %s; retrying in %.2f s", self.name, error, wait_s, exc_info=not is_failing)
-                is_failing = True
+                log.warning("%s: %s; retrying in %.2f s", self.name, error, wait_s, exc_info=back_off.failures == 1)
             stop.wait(wait_s)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -16,10 +14,9 @@ from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.orders.requalifying.giving_up import why_give_up
 from services.exit_qualification.orders.requalifying.locked_exit import (
     GateFacts,
-    LockedExit,
     SlotExit,
-    others_of_trade,
     qualify_all_again,
+    slot_exits,
 )
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -54,12 +51,7 @@ def no_longer_held(
 def _exits(connection: Connection, held: Sequence[ExitIntent]) -> list[SlotExit]:
     trade_ids = [intent.trade_id for intent in held]
     trades = OpenTradeRepository(connection).find_all(trade_ids)
-    holders: dict[UUID, list[ExitIntent]] = defaultdict(list)
-    for holder in ExitIntentRepository(connection).read_slot_holders(trade_ids):
-        holders[holder.trade_id].append(holder)
-    return [
-        SlotExit(LockedExit(it, trades[it.trade_id]), others_of_trade(it, holders.get(it.trade_id, []))) for it in held
-    ]
+    return slot_exits(held, trades, ExitIntentRepository(connection).read_slot_holders(trade_ids))
 
 
 def _facts(

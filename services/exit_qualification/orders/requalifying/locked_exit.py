@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from services.exit_qualification.storage.open_trades import OpenTradeRepository,
 
 @dataclass(frozen=True, slots=True)
 class LockedExit:
-    """Intent and trade, both rows locked until the transaction ends."""
+    """Intent and trade, both rows locked until the transaction ends, unless a page of held exits is only read."""
 
     intent: ExitIntent
     trade: TradeProjection
@@ -100,6 +101,16 @@ def qualify_all_again(
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
     """Lock and return the trade's other intents at its broker that hold a slot."""
     return list(others_of_trade(intent, ExitIntentRepository(connection).find_slot_holders([intent.trade_id])))
+
+
+def slot_exits(
+    intents: Sequence[ExitIntent], trades: Mapping[UUID, TradeProjection], holders: Iterable[ExitIntent]
+) -> list[SlotExit]:
+    """Return exits with their trades and the other intents in the slots of these, in order."""
+    by_trade: dict[UUID, list[ExitIntent]] = defaultdict(list)
+    for holder in holders:
+        by_trade[holder.trade_id].append(holder)
+    return [SlotExit(LockedExit(it, trades[it.trade_id]), others_of_trade(it, by_trade[it.trade_id])) for it in intents]
 
 
 def others_of_trade(intent: ExitIntent, holders: Sequence[ExitIntent]) -> tuple[ExitIntent, ...]:

@@ -29,10 +29,9 @@ from services.exit_qualification.orders.brokers.port import (
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.requalifying.locked_exit import (
     GateFacts,
-    LockedExit,
     SlotExit,
-    others_of_trade,
     qualify_all_again,
+    slot_exits,
 )
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.reservations import NOTHING_RESERVED, Reservation, ask_reservations
@@ -339,4 +338,4 @@ def _approved(
         for pending in found
         if (intent := by_id.get(pending.intent_id)) is not None and intent.status is IntentStatus.APPROVED
     ]
-    return [SlotExit(LockedExit(it, trades[it.trade_id]), others_of_trade(it, holders)) for it in approved]
+    return slot_exits(approved, trades, holders)
