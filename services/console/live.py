@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -80,10 +80,10 @@ class LiveEvents:
             await self._pause()
         while not self._is_stopping() and self._clock.monotonic() - began < LONGEST_STREAM_S:
             changed = self._changed(await self._look())
-            state = state_of(self._sent)
-            for number, (name, html) in enumerate(changed.items(), 1):
+            if changed:
                 spoke = self._clock.monotonic()
-                yield event(name, html, state if number == len(changed) else UNFINISHED)
+                for told in _events(changed, state_of(self._sent)):
+                    yield told
             if self._clock.monotonic() - spoke > SILENCE_S:
                 spoke = self._clock.monotonic()
                 yield ": nothing changed\n\n"
@@ -102,6 +102,12 @@ class LiveEvents:
         while left > 0 and not self._is_stopping():
             await asyncio.sleep(min(left, LONGEST_PAUSE_S))
             left -= LONGEST_PAUSE_S
+
+
+def _events(changed: Fragments, state: str) -> Iterator[str]:
+    """Yield the fragments as events; only the last one completes the state."""
+    for number, (name, html) in enumerate(changed.items(), 1):
+        yield event(name, html, state if number == len(changed) else UNFINISHED)
 
 
 def event(name: str, html: str, state: str) -> str:

@@ -10,6 +10,8 @@ from shared.clock import TRADING_ZONE
 BOOK_CLEARS_AT = time(6, 0)
 """Time in Asia/Kolkata when the previous day's order book is cleared."""
 
+MINUTE_MS = 60_000
+
 _DAY_STEP = 10**9
 _NUMBERS_PER_MS = 10
 

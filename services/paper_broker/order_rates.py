@@ -6,11 +6,10 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from services.paper_broker.book_time import from_ms
+from services.paper_broker.book_time import MINUTE_MS, from_ms
 from services.paper_broker.kite_errors import KiteError
 
 SECOND_MS = 1000
-MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.paper_broker.book_time import book_day, book_opened_ms
+from services.paper_broker.book_time import MINUTE_MS, book_day, book_opened_ms
 from services.paper_broker.faults import Placement
 from services.paper_broker.ledger import Books
 from services.paper_broker.matching import execute, filled, is_triggered, next_stage_ms, postponed, triggered
@@ -12,8 +12,6 @@ from services.paper_broker.orders import Execution, FillPlan, Order, OrderReques
 from services.paper_broker.positions import turnover_of
 from services.paper_broker.quotes import Quote
 from services.paper_broker.surprises import Surprises, late_execution
-
-MINUTE_MS = 60_000
 
 
 def accept(
