@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands.exits import exit_api
 from services.cli.support.api_client import ApiClient, Json, Refused, path_of
+from services.cli.support.apis import exit_api
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.output import show_facts, show_json, show_table
 from shared.contracts.vocabulary import LossBasis

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands.exits import exit_api
+from services.cli.support.apis import exit_api
 from services.cli.support.calendar_files import read_calendars
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.output import show_facts, show_json, show_table

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands.trades import trade_api
 from services.cli.support.api_client import Json, path_of
+from services.cli.support.apis import trade_api
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.input_files import read_input_file
 from services.cli.support.output import note, show_json, show_table

@@ -10,8 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from services.cli.commands.exits import exit_api
 from services.cli.support.api_client import ApiClient, Json
+from services.cli.support.apis import exit_api
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.output import note, show_facts, show_json, show_table
 from shared.clock import SystemClock

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands.trades import trade_api
+from services.cli.support.apis import trade_api
 from services.cli.support.command_line import AsJson, DataDir, day_option, examples
 from services.cli.support.output import show_facts, show_json, show_table
 from shared.contracts.vocabulary import ExitReason, ProductType

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from services.cli.commands import trades_reconcile
-from services.cli.support.api_client import ApiClient, Json, path_of
+from services.cli.support.api_client import Json, path_of
+from services.cli.support.apis import trade_api
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
-from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
 from services.cli.support.plan_options import plan_fields, plan_of, with_plan_options
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
@@ -38,12 +37,6 @@ _COLUMNS = (
 def add_to(root: typer.Typer, panel: str) -> None:
     """Add the group `trades` to a panel of the help."""
     root.add_typer(app, name="trades", rich_help_panel=panel)
-
-
-def trade_api(data_dir: Path | None) -> ApiClient:
-    """Return a client of the configured trade-api."""
-    target = Target.choose(data_dir)
-    return ApiClient(target.trade_api, target.token)
 
 
 @app.command(

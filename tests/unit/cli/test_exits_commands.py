@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from services.cli.commands import exits as exits_commands
+from services.cli.commands import exits, exits_by_hand, exits_stops
 from services.cli.support.api_client import ApiClient
 from tests.unit.cli.results import Result
 
@@ -44,10 +44,7 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
             return httpx.Response(202, json=ITEMS[1])
         return httpx.Response(200, json={"items": ITEMS, "next": None})
 
-    def api(_: object) -> ApiClient:
-        return ApiClient("http://api", "token", httpx.MockTransport(answer))
-
-    monkeypatch.setattr(exits_commands, "exit_api", api)
+    _serve(monkeypatch, answer)
     return found
 
 
@@ -76,10 +73,7 @@ def test_stops_command_lists_unended_protective_stops_by_default(
         asked.append(request.url.params)
         return httpx.Response(200, json={"items": [STOP], "next": None})
 
-    def api(_: object) -> ApiClient:
-        return ApiClient("http://api", "token", httpx.MockTransport(answer))
-
-    monkeypatch.setattr(exits_commands, "exit_api", api)
+    _serve(monkeypatch, answer)
     shown = exitflow("exits", "stops", "--trade", "t1", "--json")
     assert json.loads(shown.out) == [STOP]
     for more in (["--all"], ["--status", "failed"]):
@@ -98,11 +92,15 @@ def test_trades_without_their_stop_are_listed_with_the_reason(
         assert request.url.path == "/protective-stops/missing"
         return httpx.Response(200, json={"items": trades, "next": None})
 
-    monkeypatch.setattr(
-        exits_commands, "exit_api", lambda _: ApiClient("http://api", "token", httpx.MockTransport(answer))
-    )
+    _serve(monkeypatch, answer)
     shown = exitflow("exits", "stops", "--missing").out
     first, second = (line for line in shown.splitlines() if "t1" in line or "t2" in line)
     assert "FAILED" in first and "no margin" in first and "none" in second
     assert json.loads(exitflow("exits", "stops", "--missing", "--json").out) == trades
     assert exitflow("exits", "stops", "--missing", "--trade", "t1").status == 2
+
+
+def _serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    """Let the commands reach this function instead of exit-api."""
+    for module in (exits, exits_by_hand, exits_stops):
+        monkeypatch.setattr(module, "exit_api", lambda _: ApiClient("http://api", "token", httpx.MockTransport(answer)))
