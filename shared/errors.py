@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -42,6 +43,12 @@ class InvalidInput(ExitflowError):
 
     code = "invalid_input"
     http_status = 422
+
+
+def unreadable(file: Path, error: Exception) -> InvalidInput:
+    """Return the error of a file of the caller: its name once, and the reason in the system's words."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return InvalidInput(f"{file} cannot be read: {reason or error}")
 
 
 class MalformedMessage(InvalidInput):

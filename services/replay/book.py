@@ -20,7 +20,7 @@ from shared.contracts.events import describe
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, unreadable
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.prices import Price
 from shared.exit_rules.registry import RULES
@@ -276,7 +276,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read: {error}") from error
+        raise unreadable(file, error) from error
 
 
 def _json(file: Path, text: str) -> Any:

@@ -15,7 +15,7 @@ from shared.clock import rfc3339
 from shared.contracts.events import describe
 from shared.contracts.exits import ExitSignalPublished
 from shared.contracts.vocabulary import ExitReason
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, unreadable
 from shared.instants import epoch_us
 from shared.money import money_text
 
@@ -68,7 +68,7 @@ def read_stored(file: Path) -> list[StoredSignal]:
     try:
         return in_order(_signals(file, file.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()))
     except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error}") from error
+        raise unreadable(file, error) from error
 
 
 def in_order(signals: Iterable[StoredSignal]) -> list[StoredSignal]:

@@ -25,6 +25,7 @@ from shared.contracts.topics import (
     TopicNames,
     dead_letter_topic,
 )
+from shared.kafka.topics import answer_of
 
 OPERATOR = "operator"
 ANY_HOST = "*"
@@ -116,7 +117,7 @@ def make_users(admin: AdminClient, passwords: dict[str, str]) -> None:
         for user, password in passwords.items()
     ]
     for future in admin.alter_user_scram_credentials(wanted, request_timeout=REQUEST_TIMEOUT_S).values():
-        future.result(timeout=REQUEST_TIMEOUT_S)
+        answer_of(future, REQUEST_TIMEOUT_S)
 
 
 def allow(admin: AdminClient, wanted: list[AclBinding]) -> None:
@@ -128,4 +129,4 @@ def allow(admin: AdminClient, wanted: list[AclBinding]) -> None:
         The cluster refuses, or does not answer.
     """
     for future in admin.create_acls(wanted, request_timeout=REQUEST_TIMEOUT_S).values():
-        future.result(timeout=REQUEST_TIMEOUT_S)
+        answer_of(future, REQUEST_TIMEOUT_S)

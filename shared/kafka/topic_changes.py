@@ -20,7 +20,7 @@ from tenacity import (
 
 from shared.errors import ConfigurationError, Unavailable
 from shared.kafka.clients import ADMIN_TIMEOUT_S, open_admin, partition_counts
-from shared.kafka.topics import describe
+from shared.kafka.topics import answer_of, describe
 from shared.settings import Settings
 
 TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
@@ -52,7 +52,7 @@ def create_topics(settings: Settings, names: list[str]) -> list[str]:
     made = []
     for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT_S).items():
         try:
-            future.result(timeout=ADMIN_TIMEOUT_S + 5)
+            answer_of(future, ADMIN_TIMEOUT_S)
             made.append(name)
         except KafkaException as error:
             _refuse_unless_present(name, error.args[0])
@@ -79,7 +79,7 @@ def grow_topics(settings: Settings, names: list[str], partitions: int) -> list[s
     futures = admin.create_partitions(wanted, request_timeout=ADMIN_TIMEOUT_S) if wanted else {}
     for name, future in futures.items():
         try:
-            future.result(timeout=ADMIN_TIMEOUT_S + 5)
+            answer_of(future, ADMIN_TIMEOUT_S)
         except KafkaException as error:
             raise ConfigurationError(f"topic {name} cannot grow: {error.args[0].str()}") from error
     _await_partitions(admin, smaller, partitions)

@@ -19,6 +19,9 @@ Partition = tuple[str, int]
 ANSWER_S = 4.0
 """How long the cluster may take to answer one question."""
 
+MARGIN_S = 5.0
+"""So much longer than its time-out is a request waited for: librdkafka ends it with a better error."""
+
 _EARLIEST = _OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # no types there
 _LATEST = _OffsetSpec.latest()  # type: ignore[no-untyped-call]  # no types there
 _UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID, KafkaError._UNKNOWN_TOPIC})
@@ -115,7 +118,7 @@ def offsets_at(admin: AdminClient, partitions: Sequence[Partition], at_ms: int) 
         The cluster does not answer, or a partition has no leader now.
     """
     spec = _OffsetSpec.for_timestamp(at_ms)
-    found = {each: _result(future).offset for each, future in _offsets(admin, partitions, spec).items()}
+    found = {each: answer_of(future).offset for each, future in _offsets(admin, partitions, spec).items()}
     return {each: None if offset < 0 else offset for each, offset in found.items()}
 
 
@@ -126,12 +129,12 @@ def _offsets(admin: AdminClient, partitions: Sequence[Partition], spec: _OffsetS
 
 
 def _known(futures: Mapping[Partition, Future[Any]]) -> dict[Partition, int]:
-    return {each: _result(future).offset for each, future in futures.items()}
+    return {each: answer_of(future).offset for each, future in futures.items()}
 
 
 def _state(future: Future[Any]) -> TopicState | None:
     try:
-        topic = _result(future)
+        topic = answer_of(future)
     except KafkaException as error:
         if error.args[0].code() in _UNKNOWN:
             return None
@@ -139,8 +142,15 @@ def _state(future: Future[Any]) -> TopicState | None:
     return TopicState(str(topic.topic_id), len(topic.partitions))
 
 
-def _result(future: Future[Any]) -> Any:
+def answer_of(future: Future[Any], limit_s: float = ANSWER_S) -> Any:
+    """Return the cluster's answer to a request with this time-out.
+
+    Raises
+    ------
+    KafkaException
+        The cluster refuses, or does not answer.
+    """
     try:
-        return future.result(ANSWER_S + 1)
+        return future.result(limit_s + MARGIN_S)
     except TimeoutError as error:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the cluster does not answer")) from error

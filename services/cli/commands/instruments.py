@@ -16,7 +16,7 @@ from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.output import note, show_facts, show_json, show_table
 from shared.clock import SystemClock
 from shared.contracts.instruments import MOST_INSTRUMENTS, Instrument, read_instruments_csv
-from shared.errors import InvalidInput, Unavailable
+from shared.errors import InvalidInput, Unavailable, unreadable
 
 app = new_app("Load and show instruments: tick size, lot, freeze quantity, expiry.")
 
@@ -94,7 +94,9 @@ def _read(file: Path, skipped: list[str]) -> Iterator[Instrument]:
                     yield found
                 else:
                     skipped.append(f"line {line}: {found}")
-    except (OSError, UnicodeDecodeError, InvalidInput) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(file, error) from error
+    except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from error
 
 

@@ -16,21 +16,43 @@ from shared.ids import new_id
 TIMEOUT_S = 15
 PAGE_LIMIT = 200
 Json = dict[str, Any]
-_NEXT_STEPS: Final[dict[int, str]] = {
+_ADVICE: Final[dict[int, str]] = {
     httpx.codes.UNAUTHORIZED: "EXITFLOW_PUBLIC_TOKEN names the token, `exitflow tokens create` makes one",
     httpx.codes.FORBIDDEN: "`exitflow tokens show` names the token and its scopes",
+    httpx.codes.UNPROCESSABLE_ENTITY: "`--help` lists the options",
+    httpx.codes.TOO_MANY_REQUESTS: "wait a second, then repeat it",
 }
+_ABOUT_STATE: Final = frozenset(
+    {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT, httpx.codes.PRECONDITION_FAILED, httpx.codes.PRECONDITION_REQUIRED}
+)
+_LISTS: Final = {
+    "trades": "trades list",
+    "charges": "trades list",
+    "exits": "exits list",
+    "protective-stops": "exits stops",
+    "brokers": "accounts list",
+    "corporate-actions": "corporate-actions list",
+    "outbox": "outbox status",
+    "instruments": "instruments status",
+    "prices": "instruments status",
+    "calendars": "calendar list",
+    "kill-switch": "exits kill-switch",
+    "rollout": "exits rollout",
+}
+"""The command with the present state, by the first part of a path."""
+_ELSE: Final = "`exitflow doctor` looks for the cause"
 
 
 class Refused(ExitflowError):
-    """The API answered with a problem."""
+    """The API answered with a problem; `advice` is the next step for a person at the command line."""
 
     code = "refused"
 
-    def __init__(self, status: int, problem_code: str, detail: str) -> None:
+    def __init__(self, status: int, problem_code: str, detail: str, advice: str = "") -> None:
         super().__init__(f"{detail} ({status} {problem_code})")
         self.status = status
         self.problem_code = problem_code
+        self.advice = advice
 
 
 def path_of(path: str, *names: str) -> str:
@@ -110,11 +132,12 @@ class ApiClient:
         try:
             response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise Unavailable(f"{self._root_url} does not answer: {error or type(error).__name__}") from error
+            told = f"{self._root_url} does not answer: {error or type(error).__name__}"
+            raise Unavailable(told + _doubt(method, path, error)) from error
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            raise Unavailable(str(_refusal(response)))
+            raise Unavailable(str(_refusal(response, "")))
         if not response.is_success:
-            raise _refusal(response)
+            raise _refusal(response, _advice(response.status_code, path))
         return response
 
 
@@ -130,15 +153,29 @@ def _body(response: httpx.Response) -> Json:
     return body
 
 
-def _refusal(response: httpx.Response) -> Refused:
+def _doubt(method: str, path: str, error: httpx.HTTPError) -> str:
+    """Return a warning if the request may have been carried out; a time-out is not an outcome."""
+    if method == "GET" or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return ""
+    shown = _LISTS.get(path.split("/")[1], "doctor")
+    return f"; whether it was done is not known: look with `exitflow {shown}` before you repeat it"
+
+
+def _advice(status: int, path: str) -> str:
+    """Return the next step after a refused request."""
+    shown = _LISTS.get(path.split("/")[1])
+    if status in _ABOUT_STATE and shown is not None:
+        return f"`exitflow {shown}` shows the present state"
+    return _ADVICE.get(status, _ELSE)
+
+
+def _refusal(response: httpx.Response, advice: str) -> Refused:
     try:
         problem = response.json()
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
-        return Refused(response.status_code, "no_problem_document", response.reason_phrase or "refused")
+        problem = {"code": "no_problem_document", "detail": response.reason_phrase}
     detail = str(problem.get("detail") or problem.get("title") or "refused")
-    if step := _NEXT_STEPS.get(response.status_code):
-        detail = f"{detail}; {step}"
     wrong = "; ".join(f"{item.get('field')}: {item.get('message')}" for item in problem.get("errors", ()))
-    return Refused(response.status_code, str(problem.get("code")), f"{detail}: {wrong}" if wrong else detail)
+    return Refused(response.status_code, str(problem.get("code")), f"{detail}: {wrong}" if wrong else detail, advice)

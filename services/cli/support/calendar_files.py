@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from shared.contracts.calendars import CalendarFile
 from shared.contracts.events import describe
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, unreadable
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType({".toml": tomllib.loads, ".json": json.loads})
 
@@ -34,6 +34,6 @@ def read_calendars(file: Path) -> CalendarFile:
     except ValidationError as error:
         raise InvalidInput(f"{file}: {describe(error)}") from error
     except OSError as error:
-        raise InvalidInput(f"{file}: {error.strerror or error}") from error
+        raise unreadable(file, error) from error
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file}: {error}") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, unreadable
 
 Line = TypeVar("Line")
 
@@ -22,5 +22,7 @@ def read_input_file(file: Path, read: Callable[[Iterable[str]], list[Line]]) -> 
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             return read(lines)
-    except (OSError, UnicodeDecodeError, InvalidInput) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(file, error) from error
+    except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from error

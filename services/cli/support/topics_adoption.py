@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from shared.errors import ConfigurationError, Conflict
 from shared.kafka.clients import ADMIN_TIMEOUT_S, open_admin
 from shared.kafka.rights import OPERATOR
-from shared.kafka.topics import Partition, bounds_of, require_topics
+from shared.kafka.topics import Partition, answer_of, bounds_of, require_topics
 from shared.postgres.audit import Act, audit
 from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
@@ -92,7 +92,7 @@ def adopt(databases: Mapping[str, str], adoptions: Sequence[Adoption], act: Act,
 def _require_every_group(admin: AdminClient) -> None:
     """Reject a user from whom the cluster hides consumer groups: no reader would ever seem to be behind."""
     cluster = admin.describe_cluster(include_authorized_operations=True, request_timeout=ADMIN_TIMEOUT_S)
-    allowed = cluster.result(ADMIN_TIMEOUT_S).authorized_operations
+    allowed = answer_of(cluster, ADMIN_TIMEOUT_S).authorized_operations
     if AclOperation.DESCRIBE not in (allowed or ()):
         raise ConfigurationError(
             f"This Kafka user may not list every consumer group. Run the command as user {OPERATOR}, "
@@ -104,9 +104,11 @@ def _behind(admin: AdminClient, topic: str, partitions: int) -> dict[str, int]:
     places: list[Partition] = [(topic, number) for number in range(partitions)]
     ends = bounds_of(admin, places)
     behind = {}
-    for group in admin.list_consumer_groups(request_timeout=ADMIN_TIMEOUT_S).result().valid:
+    groups = admin.list_consumer_groups(request_timeout=ADMIN_TIMEOUT_S)
+    for group in answer_of(groups, ADMIN_TIMEOUT_S).valid:
         asked = ConsumerGroupTopicPartitions(group.group_id, [TopicPartition(*place) for place in places])
-        answer = admin.list_consumer_group_offsets([asked])[group.group_id].result(ADMIN_TIMEOUT_S)
+        offsets = admin.list_consumer_group_offsets([asked], request_timeout=ADMIN_TIMEOUT_S)
+        answer = answer_of(offsets[group.group_id], ADMIN_TIMEOUT_S)
         read = {(each.topic, each.partition): each.offset for each in answer.topic_partitions if each.offset >= 0}
         if read:
             behind[group.group_id] = sum(max(0, ends[place].end - offset) for place, offset in read.items())

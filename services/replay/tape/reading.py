@@ -11,7 +11,7 @@ from services.replay.tape.recorded import BadLine, BadRow, RecordedTick
 from services.replay.tape.rows import read_table
 from services.replay.tape.ticks import TickRows
 from shared.contracts.csv_table import Row
-from shared.errors import InvalidInput
+from shared.errors import unreadable
 
 
 class Tape:
@@ -63,7 +63,7 @@ class Tape:
                     if row.line >= self._from_line:
                         yield from self._ticks(row)
         except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-            raise InvalidInput(f"{self._file} cannot be read: {error}") from error
+            raise unreadable(self._file, error) from error
 
     def _of_columns(self, names: tuple[str, ...]) -> TickRows:
         try:

@@ -65,8 +65,9 @@ def test_a_problem_becomes_one_line_with_its_detail_and_code() -> None:
 
 @pytest.mark.parametrize(("status", "step"), [(401, "exitflow tokens create"), (403, "exitflow tokens show")])
 def test_a_refused_token_says_what_to_do(status: int, step: str) -> None:
-    with pytest.raises(Refused, match=step):
+    with pytest.raises(Refused) as caught:
         client(Api(httpx.Response(status, json={"detail": "no", "code": "unauthenticated"}))).get("/trades")
+    assert step in caught.value.advice
 
 
 def test_error_without_problem_document_is_still_one_line() -> None:
@@ -85,6 +86,17 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
     with pytest.raises(Unavailable, match="http://exit does not answer"):
         ApiClient("http://exit", None, httpx.MockTransport(refuse)).get("/trades")
+
+
+def test_an_unanswered_change_is_not_called_undone() -> None:
+    def stay_silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("timed out", request=request)
+
+    with ApiClient("http://exit", None, httpx.MockTransport(stay_silent)) as it:
+        with pytest.raises(Unavailable, match="not known: look with `exitflow exits list` before you repeat it"):
+            it.post("/exits", {})
+        with pytest.raises(Unavailable, match=r"timed out$"):
+            it.get("/exits")
 
 
 def test_an_api_that_is_not_ready_may_be_asked_again() -> None:
