@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from services.contracts.compatibility import breaking_changes
-from services.contracts.documents import CONTRACTS, documents, text_of, written
-from services.contracts.event_schemas import EVENTS_FOLDER
+from services.contracts.compatibility import breaking_documents
+from services.contracts.documents import CONTRACTS, documents, text_of, written_documents
 from services.contracts.reference import write_pages
 
 
 def main(arguments: list[str]) -> int:
     """Write every document; with ``--break``, even if existing consumers break."""
     found = documents()
-    broken = [
-        f"{name}: {change}"
-        for name, document in found.items()
-        if name.startswith(EVENTS_FOLDER) and (CONTRACTS / name).exists()
-        for change in breaking_changes(written(name), document)
-    ]
+    broken = breaking_documents(written_documents(), found)
     if broken and "--break" not in arguments:
         print("not written, as it breaks readers; make a new version of the type instead:", file=sys.stderr)
         print("\n".join(broken), file=sys.stderr)

@@ -1,11 +1,15 @@
-"""Detect breaking changes of an event's schema."""
+"""Detect changes of the contracts that break a reader of events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from services.contracts.event_schemas import EVENTS_FOLDER
+
 Json = dict[str, Any]
+
+ASYNCAPI = "asyncapi.json"
 
 _SHAPE = ("type", "format", "pattern", "const")
 
@@ -13,9 +17,39 @@ _SHAPE = ("type", "format", "pattern", "const")
 def breaking_changes(before: Json, after: Json) -> list[str]:
     """Return changes breaking a consumer of `before` on new records, or of `after` on old records.
 
-    Optional fields may be added and enumeration values removed; nothing else may change.
+    Optional fields may be added; nothing else may change. A value removed from an enumeration is still in old records.
     """
     return list(_compare(before, after, before, after, "record"))
+
+
+def breaking_documents(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[str]:
+    """Return changes of documents, by path, that break a reader: of events, their topics and their headers."""
+    found = []
+    for name in sorted(each for each in before if each.startswith(f"{EVENTS_FOLDER}/")):
+        changes = breaking_changes(before[name], after[name]) if name in after else ["removed"]
+        found += [f"{name}: {change}" for change in changes]
+    if ASYNCAPI in before:
+        found += [f"{ASYNCAPI}: {change}" for change in _compare_topics(before[ASYNCAPI], after[ASYNCAPI])]
+    return found
+
+
+def _compare_topics(before: Json, after: Json) -> Iterator[str]:
+    topics, topics_now = _types_by_topic(before), _types_by_topic(after)
+    for topic, types in topics.items():
+        for gone in sorted(types - topics_now.get(topic, set())):
+            yield f"topic {topic}: no {gone} any more"
+    headers, headers_now = _headers_by_type(before), _headers_by_type(after)
+    for kind in sorted(headers.keys() & headers_now.keys()):
+        yield from _compare(headers[kind], headers_now[kind], headers[kind], headers_now[kind], f"headers of {kind}")
+
+
+def _types_by_topic(asyncapi: Json) -> dict[str, set[str]]:
+    named = {name: message["name"] for name, message in asyncapi["components"]["messages"].items()}
+    return {topic: {named[each] for each in channel["messages"]} for topic, channel in asyncapi["channels"].items()}
+
+
+def _headers_by_type(asyncapi: Json) -> dict[str, Json]:
+    return {message["name"]: message.get("headers", {}) for message in asyncapi["components"]["messages"].values()}
 
 
 def _compare(old: Json, new: Json, old_root: Json, new_root: Json, path: str) -> Iterator[str]:
@@ -31,11 +65,15 @@ def _compare(old: Json, new: Json, old_root: Json, new_root: Json, path: str) ->
 
 
 def _compare_enums(old: Json, new: Json, path: str) -> Iterator[str]:
-    added = [word for word in new.get("enum", []) if word not in old.get("enum", [])]
-    if added:
-        yield f"{path}: may now be {', '.join(map(str, added))}"
     if "enum" in old and "enum" not in new:
         yield f"{path}: may now be anything"
+        return
+    added = [word for word in new.get("enum", []) if word not in old.get("enum", [])]
+    removed = [word for word in old.get("enum", []) if word not in new.get("enum", [])]
+    if added:
+        yield f"{path}: may now be {', '.join(map(str, added))}"
+    if removed:
+        yield f"{path}: may no longer be {', '.join(map(str, removed))}, as old records are"
 
 
 def _compare_fields(old: Json, new: Json, old_root: Json, new_root: Json, path: str) -> Iterator[str]:

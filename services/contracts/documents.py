@@ -27,6 +27,12 @@ def text_of(document: Json) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def written_documents() -> dict[str, Json]:
+    """Return the files of contracts by their path; samples of events are none."""
+    names = ["asyncapi.json", *(f"{EVENTS_FOLDER}/{file.name}" for file in (CONTRACTS / EVENTS_FOLDER).iterdir())]
+    return {name: written(name) for name in names if (CONTRACTS / name).exists()}
+
+
 def written(name: str) -> Json:
     """Parse a document's file."""
     document: Json = json.loads((CONTRACTS / name).read_text())
