@@ -42,6 +42,12 @@ def test_decisions_have_one_number_each_and_stand_in_the_index() -> None:
         assert heading.startswith(f"# {int(name[:4])}. "), name
 
 
+def test_each_list_of_decisions_is_in_order() -> None:
+    for section in (DOCS / "decisions" / "README.md").read_text().split("\n## "):
+        numbers = [int(number) for number in re.findall(r"^- \[(\d+)\.", section, re.MULTILINE)]
+        assert numbers == sorted(numbers)
+
+
 @pytest.fixture
 def consumer_module() -> dict[str, Any]:
     names: dict[str, Any] = {}

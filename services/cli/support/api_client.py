@@ -44,7 +44,13 @@ _ELSE: Final = "`exitflow doctor` looks for the cause"
 
 
 class Refused(ExitflowError):
-    """The API answered with a problem; `advice` is the next step for a person at the command line."""
+    """The API answered with a problem.
+
+    Attributes
+    ----------
+    advice:
+        The next step for a person at the command line.
+    """
 
     code = "refused"
 
