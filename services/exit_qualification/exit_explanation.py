@@ -18,7 +18,7 @@ from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.exit_timeline import TimelineEntry, timeline
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_history import Cooldown, ExitHistoryRepository, WaitingWork
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
@@ -76,7 +76,7 @@ def explain(connection: Connection, trade_id: UUID, square_off: SquareOff) -> Ex
         raise NotKnownYet(f"trade {trade_id} not found; retry, new trades appear within a second")
     checkpoint = TickCheckpointRepository(connection).symbol(known.trade.symbol)
     symbol = None if checkpoint is None else checkpoint.state
-    intents = ExitIntentRepository(connection).find(trade_id=trade_id, limit=LIMIT)
+    intents = ExitLists(connection).oldest(ExitFilter(trade_id=trade_id), LIMIT)
     history = ExitHistoryRepository(connection)
     fills = ExitFillRepository(connection).of_intents([intent.intent_id for intent in intents])
     entered_at = EPOCH + timedelta(milliseconds=known.trade.entered_at_ms)

@@ -32,7 +32,7 @@ from services.exit_qualification.storage import (
     waiting_trades,
 )
 from services.exit_qualification.storage import residuals as remainders
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.pending_counts import pending_counts
 from services.trade_management.storage import closures, fills, trades, user_brokers, waiting_fills
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
@@ -157,13 +157,13 @@ def test_page_of_pending_exits_is_read_in_order_without_sort(
 ) -> None:
     connection, sent = read
     admin.execute("SET search_path = exit_qualification")
-    after = (datetime(2026, 1, 13, tzinfo=UTC), new_id())
-    for filters in ({}, {"symbol": "NSE:INFY"}, {"after": after}):
-        ExitIntentRepository(connection).find_pending(**filters, limit=51)
+    later = (datetime(2026, 1, 13, tzinfo=UTC), new_id())
+    for wanted, after in ((ExitFilter(), None), (ExitFilter(symbol="NSE:INFY"), None), (ExitFilter(), later)):
+        ExitLists(connection).pending(wanted, 51, after)
         plan = generic_plan(admin, sent[-1])
         assert "exit_intents_pending_oldest" in plan
         assert "Sort" not in plan
-        assert ("Index Cond: (ROW(created_at, intent_id) > ROW(" in plan) is ("after" in filters)
+        assert ("Index Cond: (ROW(created_at, intent_id) > ROW(" in plan) is (after is not None)
 
 
 def test_an_exit_is_found_by_indexes_of_order_ids(
@@ -171,7 +171,7 @@ def test_an_exit_is_found_by_indexes_of_order_ids(
 ) -> None:
     connection, sent = read
     admin.execute("SET search_path = exit_qualification")
-    ExitIntentRepository(connection).find(order_id="B7")
+    ExitLists(connection).oldest(ExitFilter(order_id="B7"), 100)
     plan = generic_plan(admin, sent[-1])
     assert "exit_intents_broker_order" in plan and "exit_intents_client_order_key" in plan
 
@@ -181,7 +181,7 @@ def test_pending_exits_are_counted_through_an_index_of_them_alone(
 ) -> None:
     connection, sent = read
     admin.execute("SET search_path = exit_qualification")
-    pending_counts(connection, symbol="NSE:INFY")
+    pending_counts(connection, ExitFilter(symbol="NSE:INFY"))
     assert "exit_intents_pending" in generic_plan(admin, sent[-1])
 
 

@@ -25,6 +25,7 @@ from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.manual_exit_service import ExitInProgress
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.exit_signals import ExitSignalRepository
 from services.exit_qualification.storage.pending_counts import pending_counts
 from shared.contracts.exits import Timestamp
@@ -78,17 +79,16 @@ def pending_exits(
         raise InvalidInput(
             f"{status} is not a pending status; use `GET /exits` for ended intents", pending=sorted(PENDING_VIEW)
         )
-    wanted: dict[str, Any] = {
-        "symbol": symbol,
-        "user_broker_id": user_broker_id,
-        "exit_reason": exit_reason,
-        "created_until": None if older_than_s is None else context.clock.now() - timedelta(seconds=older_than_s),
-    }
+    wanted = ExitFilter(
+        symbol=symbol,
+        user_broker_id=user_broker_id,
+        status=status,
+        exit_reason=exit_reason,
+        created_until=None if older_than_s is None else context.clock.now() - timedelta(seconds=older_than_s),
+    )
     with context.unit_of_work() as uow:
-        found = ExitIntentRepository(uow.connection).find_pending(
-            **wanted, status=status, after=INTENTS.after(cursor), limit=limit + 1
-        )
-        counted = pending_counts(uow.connection, **wanted) if counts else None
+        found = ExitLists(uow.connection).pending(wanted, limit + 1, INTENTS.after(cursor))
+        counted = pending_counts(uow.connection, wanted) if counts else None
     page = _page(INTENTS.page(found, limit), context, gates)
     return PendingPage(
         items=page.items, next=page.next, counts=None if counted is None else PendingCountsView(**asdict(counted))
@@ -111,20 +111,14 @@ def exits(
     limit: PageLimit = 100,
 ) -> IntentPage:
     """List every intent, including ended ones, oldest first unless the newest are asked for."""
-    wanted: dict[str, Any] = {
-        "symbol": symbol,
-        "user_broker_id": user_broker_id,
-        "status": status,
-        "trade_id": trade_id,
-        "exit_reason": exit_reason,
-        "order_id": order_id,
-        "limit": limit + 1,
-    }
+    wanted = ExitFilter(symbol, user_broker_id, status, trade_id, exit_reason, order_id)
     with context.unit_of_work() as uow:
-        intents = ExitIntentRepository(uow.connection)
+        lists = ExitLists(uow.connection)
         if order == "newest":
-            return _page(NEWEST.page(intents.find_newest(**wanted, before=NEWEST.after(cursor)), limit), context, gates)
-        return _page(INTENTS.page(intents.find(**wanted, after=INTENTS.after(cursor)), limit), context, gates)
+            found = NEWEST.page(lists.newest(wanted, limit + 1, NEWEST.after(cursor)), limit)
+        else:
+            found = INTENTS.page(lists.oldest(wanted, limit + 1, INTENTS.after(cursor)), limit)
+    return _page(found, context, gates)
 
 
 @router.get("/{intent_id:uuid}", responses=declared(404))

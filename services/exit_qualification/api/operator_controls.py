@@ -24,7 +24,7 @@ from services.exit_qualification.api.views import (
 from services.exit_qualification.control_events import rollout_changed, user_broker_changed
 from services.exit_qualification.domain.switches import Rollout, UserBroker
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository, WaitingError
+from services.exit_qualification.storage.exit_lists import ExitLists, WaitingError
 from services.exit_qualification.storage.operator_controls import Setting, SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.exits import ErrorDetail
@@ -83,7 +83,7 @@ def brokers(context: Context, _: Reader) -> BrokerList:
     """List every user broker."""
     with context.unit_of_work() as uow:
         found = SwitchRepository(uow.connection).brokers()
-        errors = ExitIntentRepository(uow.connection).waiting_errors()
+        errors = ExitLists(uow.connection).waiting_errors()
     return BrokerList(items=[_view(broker, context.clock.now(), errors) for broker in found])
 
 
@@ -91,7 +91,7 @@ def brokers(context: Context, _: Reader) -> BrokerList:
 def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> BrokerView:
     """Return one user broker."""
     with context.unit_of_work() as uow:
-        errors = ExitIntentRepository(uow.connection).waiting_errors()
+        errors = ExitLists(uow.connection).waiting_errors()
         return _view(SwitchRepository(uow.connection).broker(user_broker_id), context.clock.now(), errors)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,6 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
-    Row,
     Select,
     Uuid,
     and_,
@@ -22,70 +20,21 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
-    tuple_,
-    union_all,
     update,
 )
 
 from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.domain.intent_state_machine import LIVE, PENDING_VIEW, check_transition
-from services.exit_qualification.domain.order_terms import OrderType
+from services.exit_qualification.domain.intent_state_machine import LIVE, check_transition
 from services.exit_qualification.models import ExitIntentRow, OpenTradeRow
+from services.exit_qualification.storage.intent_rows import PRESENT, intent_columns, to_intent, to_intents
 from services.exit_qualification.storage.new_exits import send_exits
-from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
+from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.errors import NotFound, StaleVersion
 from shared.postgres.hot_path import Answer, Sent, ask, fetch
 
-_table = ExitIntentRow.__table__
-_columns = [column for column in _table.c if column.name != "deleted_at"]
 _ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "error_message"))
 """Changes for an order found in the broker's books: clears the state of an unclear sending."""
-
-_present = ExitIntentRow.deleted_at.is_(None)
-
-
-COLUMNS = ", ".join(f"i.{column.name}" for column in _columns)
-"""Every column of an intent, of the table named `i`, for `to_intents`."""
-
-_COLUMN_NAMES = tuple(column.name for column in _columns)
-
-WAITING_ERRORS = text("""
--- exit_intents.waiting_errors
-SELECT DISTINCT ON (user_broker_id) user_broker_id, error_code, error_message FROM exit_intents
- WHERE status IN ('PENDING', 'APPROVED') AND error_code IS NOT NULL AND deleted_at IS NULL
- ORDER BY user_broker_id, created_at, intent_id
-""")
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingError:
-    """Error shown by an unsent exit."""
-
-    code: str
-    message: str
-
-
-def to_intent(row: Row[Any]) -> ExitIntent:
-    """Return the intent in a row of all columns."""
-    return _intent(dict(row._mapping))
-
-
-def to_intents(rows: Iterable[tuple[Any, ...]]) -> list[ExitIntent]:
-    """Return the intents in rows of `COLUMNS`."""
-    return [_intent(dict(zip(_COLUMN_NAMES, row, strict=True))) for row in rows]
-
-
-def _intent(values: dict[str, Any]) -> ExitIntent:
-    values["status"] = IntentStatus(values["status"])
-    values["direction"] = Direction(values["direction"])
-    values["exit_reason"] = ExitReason(values["exit_reason"])
-    values["product_type"] = ProductType(values["product_type"])
-    values["order_type"] = OrderType(values["order_type"])
-    values["gates"] = tuple(values["gates"])
-    values["errors"] = tuple(values["errors"])
-    return ExitIntent(**values)
 
 
 class ExitIntentRepository:
@@ -104,7 +53,7 @@ class ExitIntentRepository:
         NotFound
             The intent does not exist.
         """
-        return self._one(select(*_columns).where(ExitIntentRow.intent_id == intent_id, _present), intent_id)
+        return self._one(select(*intent_columns).where(ExitIntentRow.intent_id == intent_id, PRESENT), intent_id)
 
     def lock(self, intent_id: UUID) -> ExitIntent:
         """Return one intent and lock its row until the transaction ends; lock its trade's row before.
@@ -114,7 +63,7 @@ class ExitIntentRepository:
         NotFound
             The intent does not exist.
         """
-        wanted = select(*_columns).where(ExitIntentRow.intent_id == intent_id, _present)
+        wanted = select(*intent_columns).where(ExitIntentRow.intent_id == intent_id, PRESENT)
         return self._one(wanted.with_for_update(), intent_id)
 
     def find_by_unique_key(
@@ -122,12 +71,12 @@ class ExitIntentRepository:
     ) -> ExitIntent | None:
         """Return the intent of an episode, or None."""
         row = self._connection.execute(
-            select(*_columns).where(
+            select(*intent_columns).where(
                 ExitIntentRow.trade_id == trade_id,
                 ExitIntentRow.user_broker_id == user_broker_id,
                 ExitIntentRow.exit_reason == exit_reason,
                 ExitIntentRow.episode_id == episode_id,
-                _present,
+                PRESENT,
             )
         ).one_or_none()
         return None if row is None else to_intent(row)
@@ -147,65 +96,6 @@ class ExitIntentRepository:
         """Return what `find_slot_holders` does, without a lock."""
         return to_intents(fetch(self._connection, _HOLDERS, {"trade_ids": list(trade_ids)}))
 
-    def find_pending(
-        self,
-        *,
-        symbol: str | None = None,
-        user_broker_id: str | None = None,
-        status: IntentStatus | None = None,
-        exit_reason: ExitReason | None = None,
-        created_until: datetime | None = None,
-        after: tuple[datetime, UUID] | None = None,
-        limit: int = 100,
-    ) -> list[ExitIntent]:
-        """Return intents under way, oldest first; `after` is the previous page's last key."""
-        return self.find(statuses=PENDING_VIEW, symbol=symbol, user_broker_id=user_broker_id, status=status,
-                         exit_reason=exit_reason, created_until=created_until, after=after, limit=limit)  # fmt: skip
-
-    def find(
-        self,
-        *,
-        statuses: frozenset[IntentStatus] | None = None,
-        symbol: str | None = None,
-        user_broker_id: str | None = None,
-        status: IntentStatus | None = None,
-        trade_id: UUID | None = None,
-        exit_reason: ExitReason | None = None,
-        order_id: str | None = None,
-        created_until: datetime | None = None,
-        after: tuple[datetime, UUID] | None = None,
-        limit: int = 100,
-    ) -> list[ExitIntent]:
-        """Return intents matching all given filters, oldest first."""
-        wanted = _matching(order_id, symbol=symbol, user_broker_id=user_broker_id, status=status, trade_id=trade_id,
-                           exit_reason=exit_reason)  # fmt: skip
-        if statuses is not None:
-            wanted = wanted.where(_is_one_of(statuses))
-        if created_until is not None:
-            wanted = wanted.where(ExitIntentRow.created_at <= created_until)
-        if after is not None:
-            wanted = wanted.where(tuple_(ExitIntentRow.created_at, ExitIntentRow.intent_id) > tuple_(*after))
-        return self._all(wanted.order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id).limit(limit))
-
-    def find_newest(
-        self,
-        *,
-        symbol: str | None = None,
-        user_broker_id: str | None = None,
-        status: IntentStatus | None = None,
-        trade_id: UUID | None = None,
-        exit_reason: ExitReason | None = None,
-        order_id: str | None = None,
-        before: UUID | None = None,
-        limit: int = 100,
-    ) -> list[ExitIntent]:
-        """Return intents matching all given filters, by id, newest first; ids follow the time of creation."""
-        wanted = _matching(order_id, symbol=symbol, user_broker_id=user_broker_id, status=status, trade_id=trade_id,
-                           exit_reason=exit_reason)  # fmt: skip
-        if before is not None:
-            wanted = wanted.where(ExitIntentRow.intent_id < before)
-        return self._all(wanted.order_by(ExitIntentRow.intent_id.desc()).limit(limit))
-
     def count_sent(self, intent: ExitIntent, since: datetime) -> int:
         """Return the number of orders sent for the intent's trade and rule since then, including this intent."""
         wanted = select(func.count()).where(
@@ -213,7 +103,7 @@ class ExitIntentRepository:
             ExitIntentRow.exit_reason == intent.exit_reason,
             ExitIntentRow.leg.is_not_distinct_from(intent.leg),
             ExitIntentRow.submitted_at >= since,
-            _present,
+            PRESENT,
         )
         return int(self._connection.execute(wanted).scalar_one())
 
@@ -229,11 +119,6 @@ class ExitIntentRepository:
     def send(self, intents: Sequence[ExitIntent], signals: Sequence[ExitSignal] = ()) -> Sent:
         """Write as `insert` does; its rows are the ids, and a pipeline need not wait for them."""
         return send_exits(self._connection, signals, intents)
-
-    def waiting_errors(self) -> dict[str, WaitingError]:
-        """Return the error of each user broker's oldest unsent exit that has one."""
-        rows = self._connection.execute(WAITING_ERRORS)
-        return {row.user_broker_id: WaitingError(row.error_code, row.error_message or "") for row in rows}
 
     def update_status(self, intent: ExitIntent, status: IntentStatus, **changes: Any) -> ExitIntent:
         """Apply a transition with other changes of the row; return the updated intent.
@@ -348,14 +233,11 @@ class ExitIntentRepository:
             update(ExitIntentRow)
             .where(ExitIntentRow.intent_id == intent.intent_id, ExitIntentRow.version == intent.version)
             .values(version=intent.version + 1, **changes)
-            .returning(*_columns)
+            .returning(*intent_columns)
         ).one_or_none()
         if row is None:
             raise StaleVersion(f"intent {intent.intent_id} has changed since version {intent.version}")
         return to_intent(row)
-
-    def _all(self, wanted: Select[Any]) -> list[ExitIntent]:
-        return [to_intent(row) for row in self._connection.execute(wanted)]
 
     def _one(self, wanted: Select[Any], intent_id: UUID) -> ExitIntent:
         row = self._connection.execute(wanted).one_or_none()
@@ -364,28 +246,11 @@ class ExitIntentRepository:
         return to_intent(row)
 
 
-def _matching(order_id: str | None, **values: object) -> Select[Any]:
-    """Return the intents with these values of columns, None for any, and with an order of this id or tag."""
-    wanted = select(*_columns).where(_present)
-    if order_id is not None:
-        # Not OR: each branch has its own index.
-        ids = (ExitIntentRow.broker_order_id, ExitIntentRow.client_order_id)
-        found = union_all(*(select(ExitIntentRow.intent_id).where(column == order_id) for column in ids))
-        wanted = wanted.where(ExitIntentRow.intent_id.in_(found))
-    given = {name: value for name, value in values.items() if value is not None}
-    return wanted.where(*(_table.c[name] == value for name, value in given.items()))
-
-
-def _is_one_of(statuses: frozenset[IntentStatus]) -> ColumnElement[bool]:
-    """Return the condition with the statuses as literals: the index of pending exits serves it."""
-    return ExitIntentRow.status.in_(bindparam("statuses", sorted(statuses), expanding=True, literal_execute=True))
-
-
 def holds_slot() -> ColumnElement[bool]:
     """Return whether an intent holds its leg's slot, or the remainder's: the condition of ``exit_intents_one_live``."""
     return and_(
         ExitIntentRow.executable,
-        _present,
+        PRESENT,
         ExitIntentRow.exit_reason != ExitReason.EXTERNAL,
         or_(
             ExitIntentRow.status.in_(sorted(LIVE)),
@@ -402,7 +267,9 @@ _HELD_TRADES = (
     .with_for_update(skip_locked=True)
     .cte("held_trades")
 )
-_HOLDERS = select(*_columns).where(ExitIntentRow.trade_id == _NAMED, holds_slot()).order_by(ExitIntentRow.intent_id)
+_HOLDERS = (
+    select(*intent_columns).where(ExitIntentRow.trade_id == _NAMED, holds_slot()).order_by(ExitIntentRow.intent_id)
+)
 _SLOT_HOLDERS = _HOLDERS.where(ExitIntentRow.trade_id.in_(select(_HELD_TRADES.c.trade_id))).with_for_update(
     of=ExitIntentRow
 )

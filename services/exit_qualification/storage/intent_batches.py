@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationResult
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
+from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from shared.errors import StaleVersion
 from shared.postgres.hot_path import Answer, ask, fetch
 

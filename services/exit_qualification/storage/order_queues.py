@@ -14,7 +14,7 @@ from services.exit_qualification.domain.book_day import BookDay
 from services.exit_qualification.domain.gates.registry import deferred_sql, unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.storage.book_days import books_began
-from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
+from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS, GATE_ROWS_OF_MANY
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import EPOCH

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
-from shared.contracts.vocabulary import ExitReason, IntentStatus
+from services.exit_qualification.storage.exit_lists import ExitFilter
+from shared.contracts.vocabulary import IntentStatus
 
 MOST_COUNTED = 20_000
 """Rows read at most: some ten milliseconds of PostgreSQL."""
@@ -36,23 +36,16 @@ class PendingCounts:
     is_whole: bool
 
 
-def pending_counts(
-    connection: Connection,
-    *,
-    symbol: str | None = None,
-    user_broker_id: str | None = None,
-    exit_reason: ExitReason | None = None,
-    created_until: datetime | None = None,
-) -> PendingCounts:
-    """Return the number of pending exits that match all given filters."""
-    wanted = {
-        "symbol": symbol,
-        "user_broker_id": user_broker_id,
-        "exit_reason": exit_reason,
-        "created_until": created_until,
+def pending_counts(connection: Connection, wanted: ExitFilter) -> PendingCounts:
+    """Return the number of pending exits by status that match a filter's symbol, user broker, reason and time."""
+    parameters = {
+        "symbol": wanted.symbol,
+        "user_broker_id": wanted.user_broker_id,
+        "exit_reason": wanted.exit_reason,
+        "created_until": wanted.created_until,
         "most": MOST_COUNTED + 1,
     }
-    counts = {IntentStatus(row.status): row.exits for row in connection.execute(COUNTS, wanted)}
+    counts = {IntentStatus(row.status): row.exits for row in connection.execute(COUNTS, parameters)}
     total = sum(counts.values())
     if total > MOST_COUNTED:
         return PendingCounts(MOST_COUNTED, {}, is_whole=False)

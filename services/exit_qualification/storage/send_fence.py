@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.gates.registry import unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
+from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.outbox.hold import NOT_HELD
 from shared.postgres.hot_path import Answer, ask, fetch

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.paper_broker.positions import Entry
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProtectiveStopStatus
@@ -76,7 +76,7 @@ def test_gap_with_only_broker_alive_gives_one_exact_exit(
         after.sender.execute_next()
         after.reconciler.reconcile_once()
         with exit_engine.connect() as connection:
-            exits = ExitIntentRepository(connection).find(trade_id=trade.trade_id)
+            exits = ExitLists(connection).oldest(ExitFilter(trade_id=trade.trade_id), 100)
         withdrawn = [IntentStatus.CANCELLED] if ticks_first else []
         assert [it.status for it in exits] == [*withdrawn, IntentStatus.FILLED]
         expect_closed(exit_engine, trade_engine, paper, trade, exits[-1], gross)
@@ -99,7 +99,7 @@ def test_gap_through_trailed_stop_gives_one_exact_exit(
         wait_until(lambda: _keep(after) == ProtectiveStopStatus.TRIGGERED, "the stop is taken over")
         after.reconciler.reconcile_once()
         with exit_engine.connect() as connection:
-            (exit_,) = ExitIntentRepository(connection).find(trade_id=trade.trade_id)
+            (exit_,) = ExitLists(connection).oldest(ExitFilter(trade_id=trade.trade_id), 100)
         assert exit_.status is IntentStatus.FILLED
         expect_closed(exit_engine, trade_engine, paper, trade, exit_, "-1475.00")
 

@@ -7,7 +7,7 @@ import pytest
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.accounts.account_errors import AccountErrors
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitLists
 from shared.contracts.vocabulary import IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 
@@ -15,7 +15,7 @@ from tests.integration.exit_qualification.orders.order_scenario import OrderScen
 def waiting_codes(scenario: OrderScenario) -> dict[str, str]:
     """The operators' view of each user broker."""
     with scenario.engine.begin() as connection:
-        return {name: error.code for name, error in ExitIntentRepository(connection).waiting_errors().items()}
+        return {name: error.code for name, error in ExitLists(connection).waiting_errors().items()}
 
 
 def exit_of(scenario: OrderScenario, status: IntentStatus) -> ExitIntent:

@@ -18,7 +18,7 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_losses import AccountLosses
 from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, LossBasis, RolloutMode
 from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.order_scenario import MINUTE, OrderScenario
@@ -65,7 +65,7 @@ def account(scenario: OrderScenario) -> UserBroker:
 def exits_of(scenario: OrderScenario, trade_id: UUID) -> list[ExitIntent]:
     """Every exit of a trade for the loss, oldest first."""
     with scenario.engine.connect() as connection:
-        return ExitIntentRepository(connection).find_newest(trade_id=trade_id, exit_reason=LOSS)[::-1]
+        return ExitLists(connection).newest(ExitFilter(trade_id=trade_id, exit_reason=LOSS), 100)[::-1]
 
 
 def rows(scenario: OrderScenario, statement: str) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable, ExitOrder
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType, RolloutMode
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -36,7 +36,7 @@ def looked_unclear(scenario: OrderScenario) -> bool:
 
 def external(scenario: OrderScenario, trade_id: UUID) -> list[ExitIntent]:
     with scenario.engine.connect() as connection:
-        found = ExitIntentRepository(connection).find_newest(trade_id=trade_id, exit_reason=ExitReason.EXTERNAL)
+        found = ExitLists(connection).newest(ExitFilter(trade_id=trade_id, exit_reason=ExitReason.EXTERNAL), 100)
     return found[::-1]
 
 

@@ -35,7 +35,7 @@ from services.exit_qualification.orders.brokers.port import (
     TokenExpired,
 )
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitLists
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
@@ -158,7 +158,7 @@ def test_a_refused_token_shows_until_it_is_accepted(exit_engine: Engine) -> None
         assert scenario.expect(intent, IntentStatus.APPROVED).error_code == TOKEN_EXPIRED
         assert health.problems() == {"broker paper": TOKEN_PROBLEM}
         with exit_engine.begin() as connection:
-            assert ExitIntentRepository(connection).waiting_errors()["paper"].code == TOKEN_EXPIRED
+            assert ExitLists(connection).waiting_errors()["paper"].code == TOKEN_EXPIRED
         with pytest.raises(TokenExpired):
             kite_brokers("127.0.0.1", health=health).port(replace(user_broker, root_url=url)).orders()
     with server_answering((200, JSON, b'{"status": "success", "data": []}')) as (url, _):

@@ -18,6 +18,7 @@ from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from shared.exit_rules.plan import ExitPlan
 from shared.ids import client_order_id, new_id
@@ -203,7 +204,9 @@ def _insert(scenario: OrderScenario, model: ExitIntent, trade_id: UUID, leg: int
 
 def _wanted(scenario: OrderScenario, trade_id: UUID) -> int:
     with scenario.engine.connect() as connection:
-        return sum(it.remaining for it in ExitIntentRepository(connection).find(trade_id=trade_id) if it.is_live)
+        return sum(
+            it.remaining for it in ExitLists(connection).oldest(ExitFilter(trade_id=trade_id), 100) if it.is_live
+        )
 
 
 # the domain and the database agree on the obstacles to an exit

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.protective_stop import MOST_CHANGES, ProtectiveStop
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.order_updates import notify_order_update
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from shared.contracts.vocabulary import (
@@ -69,7 +69,7 @@ def keep_until(scenario: OrderScenario, trade: OpenTrade, status: ProtectiveStop
 def exits_of(scenario: OrderScenario, trade: OpenTrade) -> list[Any]:
     """Every exit of a trade, oldest first."""
     with scenario.engine.connect() as connection:
-        return ExitIntentRepository(connection).find(trade_id=trade.trade_id)
+        return ExitLists(connection).oldest(ExitFilter(trade_id=trade.trade_id), 100)
 
 
 def reported(scenario: OrderScenario, stop: ProtectiveStop) -> list[str]:
