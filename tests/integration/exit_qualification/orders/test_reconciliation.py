@@ -228,8 +228,6 @@ def test_silence_needs_two_distant_reads_after_the_claim(quick_scenario: OrderSc
     since = scenario.intent(intent).absent_since
     assert since is not None
     assert since >= unknown.claimed_until + scenario.terms.call_limit
-    scenario.reconciler.reconcile_once()
-    scenario.expect(intent, IntentStatus.UNKNOWN)
 
     def proven() -> bool:
         scenario.reconciler.reconcile_once()
