@@ -14,7 +14,18 @@ from starlette.exceptions import HTTPException
 
 from services.console.api_client import Api, ApiFault
 from services.console.context import ConsoleContext, SignInNeeded, context_of
-from services.console.pages import book, bulk_exit, exit_decisions, exits, login, outbox, stops, system, trade
+from services.console.pages import (
+    book,
+    bulk_exit,
+    bulk_withdrawal,
+    exit_decisions,
+    exits,
+    login,
+    outbox,
+    stops,
+    system,
+    trade,
+)
 from services.console.readiness import ProcessProbes
 from services.console.rendering import Pages
 from services.console.security_headers import SecurityHeaders
@@ -32,6 +43,7 @@ ROUTERS = (
     exits.router,
     stops.router,
     bulk_exit.router,
+    bulk_withdrawal.router,
     exit_decisions.router,
     trade.router,
     book.router,

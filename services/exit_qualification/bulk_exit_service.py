@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.exit_qualification.bulk_requests import BUSY, MOST, require_condition, require_few
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.intent import ExitIntent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -16,15 +17,11 @@ from services.exit_qualification.storage.open_trades import OpenTradeRepository,
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import Clock
 from shared.contracts.vocabulary import ExitReason
-from shared.errors import InvalidInput
 from shared.instants import epoch_us
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
 
-MOST_TRADES = 1000
-"""Maximum trades of one request; repeat it for the others."""
-
-IN_PROGRESS, NOT_EXECUTED, BUSY = "exit_in_progress", "not_executable", "row_held"
+IN_PROGRESS, NOT_EXECUTED = "exit_in_progress", "not_executable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +56,12 @@ class BulkExitService:
         Raises
         ------
         InvalidInput
-            The filter names nothing, or the trades are more than `MOST_TRADES`.
+            The filter names nothing, or the trades are more than `MOST`.
         """
-        if wanted.is_empty:
-            raise InvalidInput("name a symbol, a product_type or a user_broker_id: a filter without any is refused")
+        require_condition(wanted, "a symbol", "a product_type", "a user_broker_id")
         trades = OpenTradeRepository(uow.connection)
-        found = trades.open_among(wanted, MOST_TRADES + 1)
-        if len(found) > MOST_TRADES:
-            raise InvalidInput(f"more than {MOST_TRADES} trades; narrow the filter", limit=MOST_TRADES)
+        found = trades.open_among(wanted, MOST + 1)
+        require_few(found, "trades")
         held = trades.held_by_others([trade.trade_id for trade in found])
         switches = SwitchRepository(uow.connection).read()
         judged = self._judged(uow, found, held, switches)

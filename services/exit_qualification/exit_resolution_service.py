@@ -1,4 +1,4 @@
-"""Exits decided by operators: resolved without the broker, or withdrawn before they were sent."""
+"""Exits decided by operators without their broker."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from services.exit_qualification import intent_events
-from services.exit_qualification.domain.intent import CancelReason, ExitIntent
+from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
@@ -95,27 +94,15 @@ class ExitResolutionService:
         writer = OutcomeWriter(uow.connection, account, self._terms, OrderQueues(uow.connection).now())
         uow.emit(*_write(writer, locked, decision, act.reason))
         after = ExitIntentRepository(uow.connection).get(intent_id)
-        audit(uow.connection, act, "exit.resolve", str(intent_id), _facts(intent), _facts(after) | _told(decision))
+        audit(
+            uow.connection,
+            act,
+            "exit.resolve",
+            str(intent_id),
+            intent.audit_facts(),
+            after.audit_facts() | _told(decision),
+        )
         return after
-
-    def withdraw(self, uow: UnitOfWork, intent_id: UUID, act: Act) -> ExitIntent:
-        """Cancel an unsent exit; return the intent.
-
-        Raises
-        ------
-        NotFound
-            The intent does not exist.
-        Conflict
-            It was sent already, or has ended.
-        """
-        intent = lock_exit(uow.connection, ExitIntentRepository(uow.connection).get(intent_id)).intent
-        if intent.status not in UNSENT:
-            raise Conflict(f"exit {intent_id} is {intent.status}; only an unsent one can be withdrawn")
-        now = OrderQueues(uow.connection).now()
-        withdrawn = ExitIntentRepository(uow.connection).mark_cancelled(intent, reason=CancelReason.WITHDRAWN, at=now)
-        uow.emit(intent_events.cancelled(withdrawn, [], now))
-        audit(uow.connection, act, "exit.withdraw", str(intent_id), _facts(intent), _facts(withdrawn))
-        return withdrawn
 
 
 def _why_not(intent: ExitIntent) -> str:
@@ -167,14 +154,6 @@ def _sighting(intent: ExitIntent, decision: Decision, message: str) -> Sighting:
     )
     state = OrderState.REJECTED if failed else OrderState.CANCELLED
     return Sighting(BrokerOrder(order_id, frozenset({intent.client_order_id}), state, message, 0), fills)
-
-
-def _facts(intent: ExitIntent) -> dict[str, object]:
-    return {
-        "status": intent.status.value,
-        "filled_quantity": intent.filled_quantity,
-        "broker_order_id": intent.broker_order_id,
-    }
 
 
 def _told(decision: Decision) -> dict[str, object]:

@@ -19,7 +19,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
 )
 from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.gates.gate_input import ExitRequest, GateInput, gate_input
-from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.order_terms import reducing_side
@@ -157,7 +157,7 @@ class SignalManagementService:
         must not wait for the cooldown of an intent never sent.
         """
         now = self._clock.now()
-        for ended in IntentBatches(uow.connection).supersede(intents, at=now):
+        for ended in IntentBatches(uow.connection).cancel(intents, CancelReason.SUPERSEDED, at=now):
             uow.emit(intent_events.cancelled(ended, [], now))
         ExitEpisodeRepository(uow.connection).release([intent.rule_key for intent in intents])
 

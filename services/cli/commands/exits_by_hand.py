@@ -9,10 +9,10 @@ import typer
 
 from services.cli.support.api_client import Json, path_of
 from services.cli.support.apis import exit_api
-from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples
+from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, needed_reason
 from services.cli.support.exits_output import show_intent
 from services.cli.support.output import show_json, show_table
-from shared.contracts.vocabulary import ProductType
+from shared.contracts.vocabulary import ExitReason, ProductType
 
 _BULK_COLUMNS = (
     "trade_id",
@@ -24,6 +24,17 @@ _BULK_COLUMNS = (
     "skipped",
     "intent_id",
 )
+_WITHDRAWAL_COLUMNS = (
+    "intent_id",
+    "trade_id",
+    "symbol",
+    "exit_reason",
+    "status",
+    "quantity",
+    "user_broker_id",
+    "skipped",
+)
+DryRun = Annotated[bool, typer.Option("--dry-run", help="With a filter: only list the effects.")]
 
 
 def add_to(group: typer.Typer) -> None:
@@ -43,7 +54,14 @@ def add_to(group: typer.Typer) -> None:
             'exits resolve 019abc… not_placed --reason "the broker confirmed it by phone"',
         ),
     )(resolve)
-    group.command("withdraw", epilog=examples('exits withdraw 019abc… --reason "wrong trade"'))(withdraw)
+    group.command(
+        "withdraw",
+        epilog=examples(
+            'exits withdraw 019abc… --reason "wrong trade"',
+            "exits withdraw --symbol NSE:INFY --dry-run",
+            'exits withdraw --user-broker live-1 --exit-reason TARGET --reason "wrong plan"',
+        ),
+    )(withdraw)
 
 
 def force(
@@ -56,7 +74,7 @@ def force(
         ProductType | None, typer.Option(help="Every open trade of this product.", case_sensitive=False)
     ] = None,
     user_broker: Annotated[str | None, typer.Option(help="Every open trade at this user broker.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With a filter: only list the effects.")] = False,
+    dry_run: DryRun = False,
     record_only: Annotated[
         bool, typer.Option("--record-only", help="Where the rollout executes nothing: write and publish it only.")
     ] = False,
@@ -65,17 +83,13 @@ def force(
     as_json: AsJson = False,
 ) -> None:
     """Exit a trade at the market, now, by hand; or every open trade matching a filter."""
-    given = {"symbol": symbol, "product_type": product, "user_broker_id": user_broker}
-    conditions = {name: str(value) for name, value in given.items() if value is not None}
-    if (trade_id is None) != bool(conditions):
-        raise typer.BadParameter("name either a trade or a filter: --symbol, --product, --user-broker")
+    conditions = _conditions(symbol=symbol, product_type=product, user_broker_id=user_broker)
+    _require_one_or_many(trade_id, "a trade", conditions, "--symbol, --product, --user-broker", dry_run)
     if trade_id is None:
         if record_only:
             raise typer.BadParameter("--record-only needs a trade")
         _force_many({**conditions, "reason_note": note, "dry_run": dry_run}, key, data_dir, as_json)
         return
-    if dry_run:
-        raise typer.BadParameter("--dry-run needs a filter")
     body: Json = {"trade_id": trade_id, "reason_note": note}
     if record_only:
         body["record_only"] = True
@@ -104,26 +118,62 @@ def resolve(
 
 
 def withdraw(
-    intent_id: Annotated[str, typer.Argument(help="The exit to cancel; it must not have been sent.")],
-    reason: Annotated[str, typer.Option(help="Why; audited.")],
+    intent_id: Annotated[
+        str | None, typer.Argument(help="The exit to cancel; it must not have been sent. Or name a filter.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; audited. A dry run needs none.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Every unsent exit on this symbol.")] = None,
+    user_broker: Annotated[str | None, typer.Option(help="Every unsent exit at this user broker.")] = None,
+    exit_reason: Annotated[
+        ExitReason | None, typer.Option(help="Every unsent exit for this reason.", case_sensitive=False)
+    ] = None,
+    dry_run: DryRun = False,
     key: IdempotencyKey = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel an unsent exit."""
+    """Cancel an unsent exit, or every one matching a filter."""
+    conditions = _conditions(symbol=symbol, user_broker_id=user_broker, exit_reason=exit_reason)
+    _require_one_or_many(intent_id, "an exit", conditions, "--symbol, --user-broker, --exit-reason", dry_run)
+    why = "dry run" if dry_run else needed_reason(reason)
+    if intent_id is None:
+        _withdraw_many({**conditions, "reason": why, "dry_run": dry_run}, key, data_dir, as_json)
+        return
     with exit_api(data_dir) as api:
-        show_intent(api.post(path_of("/exits/{}/withdraw", intent_id), {"reason": reason}, key), as_json)
+        show_intent(api.post(path_of("/exits/{}/withdraw", intent_id), {"reason": why}, key), as_json)
+
+
+def _conditions(**given: object) -> Json:
+    """Return the conditions that were given."""
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _require_one_or_many(one: str | None, what: str, conditions: Json, options: str, dry_run: bool) -> None:
+    if (one is None) != bool(conditions):
+        raise typer.BadParameter(f"name either {what} or a filter: {options}")
+    if one is not None and dry_run:
+        raise typer.BadParameter("--dry-run needs a filter")
 
 
 def _force_many(body: Json, key: str | None, data_dir: Path | None, as_json: bool) -> None:
     with exit_api(data_dir) as api:
         answer = api.post("/exits/bulk", body, key)
+    verb = "would be made" if answer["dry_run"] else "made"
+    _show_many(answer, f"{answer['exits']} exits {verb}, {len(answer['items'])} trades", _BULK_COLUMNS, as_json)
+
+
+def _withdraw_many(body: Json, key: str | None, data_dir: Path | None, as_json: bool) -> None:
+    with exit_api(data_dir) as api:
+        answer = api.post("/exits/withdraw/bulk", body, key)
+    verb = "would be withdrawn" if answer["dry_run"] else "withdrawn"
+    _show_many(answer, f"{answer['withdrawn']} of {len(answer['items'])} exits {verb}", _WITHDRAWAL_COLUMNS, as_json)
+
+
+def _show_many(answer: Json, title: str, columns: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         show_json(answer)
         return
-    title = f"{answer['exits']} exits{' would be made' if answer['dry_run'] else ''}, {len(answer['items'])} trades"
-    rows = ([item.get(column) for column in _BULK_COLUMNS] for item in answer["items"])
-    show_table(_BULK_COLUMNS, rows, title=title)
+    show_table(columns, ([item.get(column) for column in columns] for item in answer["items"]), title=title)
 
 
 def _fill(text: str) -> Json:

@@ -9,7 +9,7 @@ import typer
 
 from services.cli.support.api_client import Json
 from services.cli.support.apis import exit_api
-from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.command_line import AsJson, DataDir, examples, needed_reason
 from services.cli.support.output import show_facts, show_json
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 
@@ -38,7 +38,7 @@ def kill_switch(
     as_json: AsJson = False,
 ) -> None:
     """Show or set the kill switch. Only ALL holds back exits, and never one forced by hand."""
-    body = None if mode is None else {"mode": mode.value, "reason": _needed(reason)}
+    body = None if mode is None else {"mode": mode.value, "reason": needed_reason(reason)}
     _switch("/kill-switch", body, data_dir, as_json)
 
 
@@ -52,7 +52,7 @@ def rollout(
 ) -> None:
     """Show or set how far the exit pipeline is switched on."""
     lists = {"symbols": symbol or [], "user_broker_ids": broker or []}
-    body = None if mode is None else {"mode": mode.value, **lists, "reason": _needed(reason)}
+    body = None if mode is None else {"mode": mode.value, **lists, "reason": needed_reason(reason)}
     _switch("/rollout", body, data_dir, as_json)
 
 
@@ -60,9 +60,3 @@ def _switch(path: str, body: Json | None, data_dir: Path | None, as_json: bool) 
     with exit_api(data_dir) as api:
         switch = api.get(path) if body is None else api.put(path, body)
     show_json(switch) if as_json else show_facts(switch.items())
-
-
-def _needed(reason: str | None) -> str:
-    if not reason:
-        raise typer.BadParameter("pass --reason; it is stored in the audit log")
-    return reason

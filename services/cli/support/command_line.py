@@ -29,6 +29,19 @@ IdempotencyKey = Annotated[
 ]
 
 
+def needed_reason(reason: str | None) -> str:
+    """Return the reason given for a change.
+
+    Raises
+    ------
+    typer.BadParameter
+        None was given.
+    """
+    if not reason:
+        raise typer.BadParameter("pass --reason; it is stored in the audit log")
+    return reason
+
+
 def _day(text: str) -> date:
     """Return the day of a word or a date, in Asia/Kolkata."""
     today = trading_day(SystemClock().now())

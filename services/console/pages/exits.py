@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Literal
@@ -44,8 +45,13 @@ class ExitFilter:
 
     def url(self, path: str = "/exits", **changes: str) -> str:
         """Return the URL of this list, or of one that differs by `changes`."""
-        values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
-        return f"{path}?{urlencode(values)}" if values else path
+        return _url(path, {**asdict(self), **changes})
+
+    @property
+    def withdrawal_url(self) -> str:
+        """Return the URL of the withdrawal of exits with this symbol, account and reason."""
+        names = ("symbol", "user_broker_id", "exit_reason")
+        return _url("/exits/withdraw/bulk", {name: getattr(self, name) for name in names})
 
     @property
     def api_path(self) -> str:
@@ -66,6 +72,11 @@ class ExitFilter:
     def is_narrow(self) -> bool:
         """Return True if any filter is set."""
         return any((self.symbol, self.user_broker_id, self.exit_reason, self.status, self.older_than_s))
+
+
+def _url(path: str, values: Mapping[str, str]) -> str:
+    given = {name: value for name, value in values.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def exit_filter(
@@ -111,11 +122,12 @@ def _look(context: ConsoleContext, session: Session, wanted: ExitFilter) -> Look
     """Return a look at the list, and at the number of pending exits by status."""
 
     def render(answer: Answer) -> Fragments:
-        rows = context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session)
         counts = (answer.body or {}).get("counts")
         return {
-            "counts": context.pages.text("exit_counts.html", counts=counts, wanted=wanted, statuses=PENDING_STATUSES),
-            "rows": rows,
+            "counts": context.pages.text(
+                "exit_counts.html", counts=counts, wanted=wanted, session=session, statuses=PENDING_STATUSES
+            ),
+            "rows": context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session),
         }
 
     async def ask() -> Answer:

@@ -22,6 +22,7 @@ from services.exit_qualification.api import operator_controls as switches
 from services.exit_qualification.api.context import ExitApiContext
 from services.exit_qualification.bulk_exit_service import BulkExitService
 from services.exit_qualification.exit_resolution_service import ExitResolutionService
+from services.exit_qualification.exit_withdrawal_service import ExitWithdrawalService
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
 from services.exit_qualification.orders.brokers.kite.postbacks import PostbackSecrets
@@ -56,6 +57,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         kill_switch=KillSwitchService(clock),
         square_off=default_square_off(settings),
         resolutions=ExitResolutionService(order_terms(settings)),
+        withdrawals=ExitWithdrawalService(),
         postback_secrets=PostbackSecrets.of(settings.postback_secrets),
         postback_limits=RateLimiter(settings.postbacks_per_s, clock),
         bulk_exits=BulkExitService(signal_management(settings, clock), clock),

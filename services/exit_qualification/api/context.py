@@ -11,6 +11,7 @@ from services.exit_qualification.account_loss_service import AccountLossService
 from services.exit_qualification.bulk_exit_service import BulkExitService
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.exit_resolution_service import ExitResolutionService
+from services.exit_qualification.exit_withdrawal_service import ExitWithdrawalService
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
 from services.exit_qualification.orders.brokers.kite.postbacks import PostbackSecrets
@@ -28,6 +29,7 @@ class ExitApiContext(ApiContext):
     kill_switch: KillSwitchService
     square_off: SquareOff
     resolutions: ExitResolutionService
+    withdrawals: ExitWithdrawalService
     bulk_exits: BulkExitService
     account_losses: AccountLossService
     postback_secrets: PostbackSecrets

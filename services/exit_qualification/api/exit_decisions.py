@@ -1,4 +1,4 @@
-"""Routes: operators' decisions about exits, withdrawals, and bulk exits by a filter."""
+"""Routes: operators' decisions about exits; withdrawals and manual exits by a filter."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from services.exit_qualification.api.views import (
     BulkExit,
     BulkExitAnswer,
     BulkExitItem,
+    BulkWithdrawal,
+    BulkWithdrawalAnswer,
+    BulkWithdrawalItem,
     IntentView,
     ResolveExit,
     WithdrawExit,
 )
 from services.exit_qualification.bulk_exit_service import BulkItem
 from services.exit_qualification.exit_resolution_service import Decision, KnownFill
+from services.exit_qualification.exit_withdrawal_service import PendingFilter, Withdrawal
 from services.exit_qualification.storage.open_trades import TradeFilter
 from shared.http.auth import Operator
 from shared.http.declared_errors import declared
@@ -82,6 +86,23 @@ def withdraw_exit(
         )
 
 
+@router.post("/withdraw/bulk", response_model=BulkWithdrawalAnswer, responses=declared(409))
+def bulk_withdraw(body: BulkWithdrawal, context: Context, caller: Operator, key: IdempotencyKey = None) -> JSONResponse:
+    """Cancel every unsent exit matching the filter, or with `dry_run` list the effects.
+
+    Skipped, with the reason: exits already sent, or locked. Rules of the trades' plans may exit them again.
+    """
+    with context.unit_of_work() as uow:
+        return answer_once(
+            uow,
+            scope=f"POST /exits/withdraw/bulk {caller.name}",
+            key=key,
+            body=body,
+            status=200,
+            act=lambda: _bulk_withdraw(uow, body, context, caller.name),
+        )
+
+
 def _resolve(
     uow: UnitOfWork, intent_id: UUID, body: ResolveExit, context: ExitApiContext, actor: str
 ) -> dict[str, Any]:
@@ -94,7 +115,7 @@ def _resolve(
 def _withdraw(
     uow: UnitOfWork, intent_id: UUID, body: WithdrawExit, context: ExitApiContext, actor: str
 ) -> dict[str, Any]:
-    withdrawn = context.resolutions.withdraw(uow, intent_id, Act(actor, body.reason))
+    withdrawn = context.withdrawals.withdraw(uow, intent_id, Act(actor, body.reason))
     return IntentView.of(withdrawn, context.clock.now()).model_dump(mode="json")
 
 
@@ -118,3 +139,16 @@ def _item(item: BulkItem) -> BulkExitItem:
         skipped=item.skipped,
         intent_id=None if item.intent is None else item.intent.intent_id,
     )
+
+
+def _bulk_withdraw(uow: UnitOfWork, body: BulkWithdrawal, context: ExitApiContext, actor: str) -> dict[str, Any]:
+    wanted = PendingFilter(body.symbol, body.user_broker_id, body.exit_reason)
+    found = context.withdrawals.withdraw_all(uow, wanted, Act(actor, body.reason), dry_run=body.dry_run)
+    withdrawn = sum(item.skipped is None for item in found)
+    items = [_withdrawal(item) for item in found]
+    return BulkWithdrawalAnswer(dry_run=body.dry_run, withdrawn=withdrawn, items=items).model_dump(mode="json")
+
+
+def _withdrawal(item: Withdrawal) -> BulkWithdrawalItem:
+    values = {name: getattr(item.intent, name) for name in BulkWithdrawalItem.model_fields if name != "skipped"}
+    return BulkWithdrawalItem(**values, skipped=item.skipped)

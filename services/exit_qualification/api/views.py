@@ -205,6 +205,41 @@ class BulkExitAnswer(BaseModel):
     items: list[BulkExitItem]
 
 
+class BulkWithdrawal(_Body):
+    """Cancellation of every unsent exit meeting all given conditions; at least one is needed."""
+
+    symbol: Symbol | None = None
+    user_broker_id: UserBrokerId | None = None
+    exit_reason: ExitReason | None = None
+    reason: Reason
+    dry_run: bool = Field(False, description="change nothing; list the effects")
+
+
+class BulkWithdrawalItem(BaseModel):
+    """Pending exit named by a bulk withdrawal; `skipped` is why it stays, null if it is or would be withdrawn."""
+
+    intent_id: UUID
+    trade_id: UUID
+    symbol: str
+    direction: Direction
+    product_type: ProductType
+    user_broker_id: str
+    exit_reason: ExitReason
+    leg: int | None
+    status: IntentStatus = Field(description="after the request")
+    executable: bool
+    quantity: int
+    skipped: str | None
+
+
+class BulkWithdrawalAnswer(BaseModel):
+    """Result of a bulk withdrawal; `withdrawn` counts the cancelled exits, in a dry run those to cancel."""
+
+    dry_run: bool
+    withdrawn: int
+    items: list[BulkWithdrawalItem]
+
+
 class PutKillSwitch(_Body):
     """Kill switch setting: ALL holds back every exit except manual ones.
 

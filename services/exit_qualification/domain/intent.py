@@ -125,6 +125,14 @@ class ExitIntent:
         """Return the quantity not filled yet."""
         return self.quantity - self.filled_quantity
 
+    def audit_facts(self) -> dict[str, object]:
+        """Return what the audit log keeps of it."""
+        return {
+            "status": self.status.value,
+            "filled_quantity": self.filled_quantity,
+            "broker_order_id": self.broker_order_id,
+        }
+
 
 SENT_WITHIN = timedelta(seconds=1)
 """Senders take an approved intent within this time; an older one may be superseded."""

@@ -71,10 +71,10 @@ UPDATE exit_intents i
    AND i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
-SUPERSEDE = text(f"""
--- exit_intents.supersede: waiting intents giving way to an exit of higher rank
+CANCEL = text(f"""
+-- exit_intents.cancel: unsent intents
 UPDATE exit_intents i
-   SET status = 'CANCELLED', cancel_reason = '{CancelReason.SUPERSEDED}', ended_at = :at, version = i.version + 1
+   SET status = 'CANCELLED', cancel_reason = :reason, ended_at = :at, version = i.version + 1
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[])) AS w (intent_id, version)
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('PENDING', 'APPROVED')
 RETURNING {COLUMNS}
@@ -133,7 +133,7 @@ class IntentBatches:
         """Record the broker's order ids."""
         return self._change(PLACE, [each.intent for each in accepted], _order_values(accepted))
 
-    def supersede(self, intents: Sequence[ExitIntent], *, at: datetime) -> list[ExitIntent]:
+    def cancel(self, intents: Sequence[ExitIntent], reason: CancelReason, *, at: datetime) -> list[ExitIntent]:
         """Cancel locked, unsent intents; return them in their order.
 
         Raises
@@ -141,7 +141,7 @@ class IntentBatches:
         StaleVersion
             A row has changed since it was read.
         """
-        ended = self._change(SUPERSEDE, intents, {"at": at})
+        ended = self._change(CANCEL, intents, {"reason": str(reason), "at": at})
         if len(ended) < len(intents):
             raise StaleVersion("an intent has changed since it was read under its lock")
         return ended

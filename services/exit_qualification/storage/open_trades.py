@@ -17,6 +17,7 @@ from services.exit_qualification.domain.open_trade import NOTHING_SAVED, Facts, 
 from services.exit_qualification.domain.planned_trade import planned
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.models import OpenTradeRow
+from services.exit_qualification.storage.conditions import Conditions
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.exit_rules.plan import ExitPlan
@@ -144,22 +145,12 @@ class TradeProjection:
 
 
 @dataclass(frozen=True, slots=True)
-class TradeFilter:
+class TradeFilter(Conditions):
     """Open trades meeting every given condition."""
 
     symbol: str | None = None
-    product_type: ProductType | None = None
+    product_type: str | None = None
     user_broker_id: str | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether no condition is given."""
-        return not self.facts()
-
-    def facts(self) -> dict[str, str]:
-        """Return the given conditions."""
-        given = {"symbol": self.symbol, "product_type": self.product_type, "user_broker_id": self.user_broker_id}
-        return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def _facts(

@@ -36,6 +36,7 @@ ROUTES = {
     "GET /protective-stops/missing": "exits stops",
     "POST /exits/{intent_id}/resolve": "exits resolve",
     "POST /exits/{intent_id}/withdraw": "exits withdraw",
+    "POST /exits/withdraw/bulk": "exits withdraw",
     "GET /kill-switch": "exits kill-switch",
     "PUT /kill-switch": "exits kill-switch",
     "GET /rollout": "exits rollout",

@@ -64,6 +64,35 @@ def test_an_exit_can_be_asked_for_to_be_recorded_only(exitflow: Exitflow, posted
     assert [body.get("record_only") for body in posted] == [True, None]
 
 
+def test_many_exits_are_listed_before_they_are_withdrawn(exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, object]]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        asked.append((request.url.path, body))
+        sent = {"intent_id": "i2", "skipped": "already_sent"}
+        items = [{"intent_id": "i1", "skipped": None}, sent]
+        return httpx.Response(200, json={"dry_run": body["dry_run"], "withdrawn": 1, "items": items})
+
+    _serve(monkeypatch, answer)
+    listed = exitflow("exits", "withdraw", "--symbol", "NSE:INFY", "--exit-reason", "target", "--dry-run")
+    assert "1 of 2 exits would be withdrawn" in listed.out and "already_sent" in listed.out
+    assert exitflow("exits", "withdraw", "--symbol", "NSE:INFY").status == 2
+    done = exitflow("exits", "withdraw", "--symbol", "NSE:INFY", "--reason", "wrong plan", "--json")
+    assert json.loads(done.out)["withdrawn"] == 1
+    path, conditions = "/exits/withdraw/bulk", {"symbol": "NSE:INFY"}
+    assert asked == [
+        (path, {**conditions, "exit_reason": "TARGET", "reason": "dry run", "dry_run": True}),
+        (path, {**conditions, "reason": "wrong plan", "dry_run": False}),
+    ]
+
+
+@pytest.mark.usefixtures("posted")
+def test_either_one_exit_or_a_filter_is_withdrawn(exitflow: Exitflow) -> None:
+    for named in ((), ("i1", "--symbol", "NSE:INFY"), ("i1", "--dry-run")):
+        assert exitflow("exits", "withdraw", *named, "--reason", "wrong plan").status == 2
+
+
 def test_stops_command_lists_unended_protective_stops_by_default(
     exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.exit_qualification import intent_events
-from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
@@ -57,5 +57,5 @@ def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: dateti
 
 
 def _withdraw(uow: UnitOfWork, unsent: Sequence[ExitIntent], now: datetime) -> None:
-    for ended in IntentBatches(uow.connection).supersede(unsent, at=now):
+    for ended in IntentBatches(uow.connection).cancel(unsent, CancelReason.SUPERSEDED, at=now):
         uow.emit(intent_events.cancelled(ended, [], now))

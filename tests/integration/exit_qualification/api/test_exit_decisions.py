@@ -130,11 +130,48 @@ def test_bulk_exit_lists_first_then_exits_filtered_trades(
     assert all(by_trade[item["trade_id"]]["intent_id"] == item["intent_id"] for item in approved)
 
 
+def test_bulk_withdrawal_lists_first_then_cancels_unsent_exits(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent
+) -> None:
+    waiting = [scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
+    target = scenario.detect(scenario.open_trade(), ExitReason.TARGET)
+    wanted = {"symbol": SYMBOL, "exit_reason": "STOP_LOSS", "reason": "wrong plan"}
+    listed = client.post("/exits/withdraw/bulk", json={**wanted, "dry_run": True}).json()
+    assert (listed["withdrawn"], len(listed["items"])) == (3, 4)
+    assert {item["status"] for item in listed["items"]} == {"APPROVED", "UNKNOWN"}
+    headers = {"Idempotency-Key": "withdraw-1"}
+    done = client.post("/exits/withdraw/bulk", json=wanted, headers=headers).json()
+    assert done == client.post("/exits/withdraw/bulk", json=wanted, headers=headers).json()
+    skipped = {item["intent_id"]: item["skipped"] for item in done["items"]}
+    assert skipped == {str(unknown.intent_id): "already_sent"} | {str(it.intent_id): None for it in waiting}
+    for intent in waiting:
+        assert scenario.intent(intent).cancel_reason == "WITHDRAWN"
+        assert scenario.event_names(intent) == ["Cancelled"]
+    scenario.expect(target, IntentStatus.APPROVED)
+    with scenario.engine.connect() as connection:
+        facts = connection.execute(text("SELECT after FROM audit_log WHERE action = 'exit.withdraw.bulk'")).scalar_one()
+    assert (facts["withdrawn"], facts["skipped"], facts["symbol"]) == (3, 1, SYMBOL)
+
+
+def test_bulk_withdrawal_passes_over_a_locked_trade(client: TestClient, scenario: OrderScenario) -> None:
+    held, free = scenario.approved(), scenario.approved()
+    with scenario.engine.begin() as other:
+        other.execute(text("SELECT FROM open_trades WHERE trade_id = :id FOR UPDATE"), {"id": held.trade_id})
+        done = client.post("/exits/withdraw/bulk", json={"symbol": SYMBOL, "reason": "halted"}).json()
+    assert {item["intent_id"]: item["skipped"] for item in done["items"]} == {
+        str(held.intent_id): "row_held",
+        str(free.intent_id): None,
+    }
+    scenario.expect(held, IntentStatus.APPROVED)
+
+
 def test_a_filter_without_a_condition_and_a_reader_are_refused(client: TestClient, scenario: OrderScenario) -> None:
     assert client.post("/exits/bulk", json={"reason_note": "all"}).status_code == 422
+    assert client.post("/exits/withdraw/bulk", json={"reason": "all"}).status_code == 422
     reader = {"Authorization": "Bearer reader-token"}
     bodies: dict[str, dict[str, Any]] = {
         "bulk": {"reason_note": "x", "symbol": SYMBOL},
+        "withdraw/bulk": {"reason": "x", "symbol": SYMBOL},
         f"{new_id()}/resolve": {"reason": "x", "resolution": "failed"},
         f"{new_id()}/withdraw": {"reason": "x"},
     }
