@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.intent import ExitIntent, blocks
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.market_facts import MarketFacts
@@ -18,15 +19,17 @@ from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.exit_timeline import TimelineEntry, timeline
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_history import Cooldown, ExitHistoryRepository, WaitingWork
-from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
+from services.exit_qualification.storage.exit_lists import ExitLists
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from shared.contracts.exits import Fill
 from shared.contracts.vocabulary import IntentStatus, TradeStatus
 from shared.errors import NotKnownYet
 from shared.instants import EPOCH
+from shared.postgres.hot_path import Answer, pipelined
 
 LIMIT = 500
 """Signals and intents in one explanation; a trade with more shows the first intents and the latest signals."""
@@ -70,25 +73,54 @@ def explain(connection: Connection, trade_id: UUID, square_off: SquareOff) -> Ex
     NotKnownYet
         The trade is not known here.
     """
-    calendars = CalendarRepository(connection).calendars()
-    known = OpenTradeRepository(connection, SquareOff(square_off.times, calendars)).find(trade_id)
-    if known is None:
-        raise NotKnownYet(f"trade {trade_id} not found; retry, new trades appear within a second")
-    checkpoint = TickCheckpointRepository(connection).symbol(known.trade.symbol)
+    with pipelined(connection):
+        asked = _ask(connection, trade_id, square_off)
+        known = asked.trade.get().get(trade_id)
+        if known is None:
+            raise NotKnownYet(f"trade {trade_id} not found; retry, new trades appear within a second")
+        traded = known.trade.symbol
+        checkpoints = TickCheckpointRepository(connection).ask_named([traded])
+        market = MarketFactsRepository(connection).ask([traded])
+    checkpoint = checkpoints.get().get(traded)
     symbol = None if checkpoint is None else checkpoint.state
-    intents = ExitLists(connection).oldest(ExitFilter(trade_id=trade_id), LIMIT)
-    history = ExitHistoryRepository(connection)
-    fills = ExitFillRepository(connection).of_intents([intent.intent_id for intent in intents])
+    intents = asked.intents.get()
     entered_at = EPOCH + timedelta(milliseconds=known.trade.entered_at_ms)
     return ExitExplanation(
         trade=known,
         filled_quantity=sum(intent.filled_quantity for intent in intents),
         symbol=symbol,
-        market=MarketFactsRepository(connection).read([known.trade.symbol])[known.trade.symbol],
-        rules=_rules(known, symbol, intents, history.cooldowns(trade_id)),
-        timeline=timeline(entered_at, history.signals(trade_id, LIMIT), intents, fills),
-        waiting=history.waiting(trade_id),
-        protective_stop=ProtectiveStopRepository(connection).of_trade(trade_id),
+        market=market.get()[traded],
+        rules=_rules(known, symbol, intents, asked.cooldowns.get()),
+        timeline=timeline(entered_at, asked.signals.get(), intents, asked.fills.get()),
+        waiting=asked.waiting.get(),
+        protective_stop=asked.stop.get(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedRows:
+    """Rows of the trade, asked for together."""
+
+    trade: Answer[dict[UUID, TradeProjection]]
+    intents: Answer[list[ExitIntent]]
+    fills: Answer[dict[UUID, list[Fill]]]
+    cooldowns: Answer[dict[RuleKey, Cooldown]]
+    signals: Answer[list[ExitSignal]]
+    waiting: Answer[list[WaitingWork]]
+    stop: Answer[ProtectiveStop | None]
+
+
+def _ask(connection: Connection, trade_id: UUID, square_off: SquareOff) -> _AskedRows:
+    calendars = CalendarRepository(connection).ask_calendars()
+    history = ExitHistoryRepository(connection)
+    return _AskedRows(
+        OpenTradeRepository(connection).ask_all([trade_id], lambda: SquareOff(square_off.times, calendars.get())),
+        ExitLists(connection).ask_of_trade(trade_id, LIMIT),
+        ExitFillRepository(connection).ask_of_trade(trade_id),
+        history.ask_cooldowns(trade_id),
+        history.ask_signals(trade_id, LIMIT),
+        history.ask_waiting(trade_id),
+        ProtectiveStopRepository(connection).ask_of_trade(trade_id),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -73,37 +74,38 @@ async def _trade_of(context: ConsoleContext, session: Session, wanted: str) -> t
 
 
 @router.get("/trades/{trade_id}")
-async def trade(request: Request, trade_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
+async def trade(request: Request, trade_id: UUID, context: Context, session: Visitor) -> Response:
     """Show the steps of the trade, its prices, its protective stop, its exits with their gates."""
-    found, timeline, exits, why = await asyncio.gather(
-        attempt(context.trade_api, session.token, f"/trades/{trade_id}"),
+    found = await attempt(context.trade_api, session.token, f"/trades/{trade_id}")
+    if found.fault is not None and not found.fault.is_down:
+        raise found.fault  # now: the first part of the page is an answer of status 200
+    ask = partial(_answers, context, session, trade_id, found)
+    return await context.pages.arriving(request, session, "trade.html", ask, trade_id=trade_id, trade=found.body)
+
+
+async def _answers(context: ConsoleContext, session: Session, trade_id: UUID, found: Answer) -> dict[str, Any]:
+    """Return the values of the page besides the trade, from the answers of the APIs."""
+    timeline, exits, why = await asyncio.gather(
         attempt(context.trade_api, session.token, f"/trades/{trade_id}/timeline"),
         attempt(context.exit_api, session.token, "/exits", trade_id=str(trade_id), limit=MOST_EXITS),
         attempt(context.exit_api, session.token, f"/exits/why/{trade_id}"),
     )
     stops = await _stops(context, session, trade_id, why)
-    if found.fault is not None and not found.fault.is_down:
-        raise found.fault
     body, items = found.body, with_detections(exits.items(), why.body)
     is_open = body is not None and body["status"] == "OPEN"
     price = last_price(why.body) if is_open else None
-    return context.pages.page(
-        request,
-        session,
-        "trade.html",
-        trade_id=trade_id,
-        trade=body,
-        exits=items,
-        trace_url=context.trace_url,
-        faults=distinct_faults(found, exits, stops, why),
-        price=price,
-        nearest="" if body is None or price is None else nearest_level(body, price),
-        steps=[] if body is None else story(body, timeline.items(), items, stops.items()),
-        stop=next(iter(stops.items()), None),
-        rules=rule_rows(why.body, items) if is_open and why.body is not None else None,
-        holds=holds(why.body, items) if is_open and why.body is not None else [],
-        chart=None if body is None else price_chart(body, items, context.clock.now(), price),
-    )
+    return {
+        "exits": items,
+        "trace_url": context.trace_url,
+        "faults": distinct_faults(found, exits, stops, why),
+        "price": price,
+        "nearest": "" if body is None or price is None else nearest_level(body, price),
+        "steps": [] if body is None else story(body, timeline.items(), items, stops.items()),
+        "stop": next(iter(stops.items()), None),
+        "rules": rule_rows(why.body, items) if is_open and why.body is not None else None,
+        "holds": holds(why.body, items) if is_open and why.body is not None else [],
+        "chart": None if body is None else price_chart(body, items, context.clock.now(), price),
+    }
 
 
 @router.get("/trades/{trade_id}/exit")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import fields
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -40,11 +42,14 @@ ON CONFLICT DO NOTHING
 RETURNING broker_trade_id
 """)  # noqa: S608  # the fields of our own class
 
-OF_INTENTS = text("""
+_FILLS = "SELECT intent_id, broker_order_id, broker_trade_id, quantity, price, filled_at FROM exit_fills"
+OF_INTENTS = text(f"""
 -- exit_fills.of_intents
-SELECT intent_id, broker_order_id, broker_trade_id, quantity, price, filled_at FROM exit_fills
- WHERE intent_id = ANY (CAST(:intent_ids AS uuid[]))
- ORDER BY filled_at, broker_trade_id
+{_FILLS} WHERE intent_id = ANY (CAST(:intent_ids AS uuid[])) ORDER BY filled_at, broker_trade_id
+""")
+OF_TRADE = text(f"""
+-- exit_fills.of_trade
+{_FILLS} WHERE trade_id = :trade_id ORDER BY filled_at, broker_trade_id
 """)
 
 
@@ -68,19 +73,11 @@ class ExitFillRepository:
 
     def of_intents(self, intent_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
         """Return all fills of these intents in order of time; omit intents without fills."""
-        found: dict[UUID, list[Fill]] = {}
-        for intent_id, order_id, trade_id, quantity, price, filled_at in fetch(
-            self._connection, OF_INTENTS, {"intent_ids": list(intent_ids)}
-        ):
-            fill = Fill(
-                broker_order_id=order_id,
-                broker_trade_id=trade_id,
-                quantity=quantity,
-                price=price,
-                filled_at=filled_at,
-            )
-            found.setdefault(intent_id, []).append(fill)
-        return found
+        return _by_intent(fetch(self._connection, OF_INTENTS, {"intent_ids": list(intent_ids)}))
+
+    def ask_of_trade(self, trade_id: UUID) -> Answer[dict[UUID, list[Fill]]]:
+        """Ask for all fills of a trade's intents, in order of time."""
+        return ask(self._connection, OF_TRADE, {"trade_id": trade_id}, _by_intent)
 
     def totals_of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the filled quantity of each of these trades; omit trades without fills."""
@@ -100,3 +97,18 @@ class ExitFillRepository:
 
 def _totals(rows: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
     return {trade_id: int(total) for trade_id, total in rows}
+
+
+def _by_intent(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, list[Fill]]:
+    found: dict[UUID, list[Fill]] = defaultdict(list)
+    for intent_id, order_id, trade_id, quantity, price, filled_at in rows:
+        found[intent_id].append(
+            Fill(
+                broker_order_id=order_id,
+                broker_trade_id=trade_id,
+                quantity=quantity,
+                price=price,
+                filled_at=filled_at,
+            )
+        )
+    return found

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -11,6 +14,7 @@ from sqlalchemy import Connection, text
 from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.postgres.hot_path import Answer, ask
 
 SIGNALS = text("""
 -- exit_history.signals
@@ -60,32 +64,43 @@ class ExitHistoryRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def signals(self, trade_id: UUID, limit: int) -> list[ExitSignal]:
-        """Return the latest signals of a trade."""
-        rows = self._connection.execute(SIGNALS, {"trade_id": trade_id, "limit": limit})
-        return [
-            ExitSignal(
-                signal_id=row.signal_id,
-                trade_id=row.trade_id,
-                symbol=row.symbol,
-                direction=Direction(row.direction),
-                exit_reason=ExitReason(row.exit_reason),
-                episode_id=row.episode_id,
-                detected_price=row.detected_price,
-                detected_at=row.detected_at,
-                leg=row.leg,
-            )
-            for row in rows
-        ]
+    def ask_signals(self, trade_id: UUID, limit: int) -> Answer[list[ExitSignal]]:
+        """Ask for the latest signals of a trade."""
+        wanted = {"trade_id": trade_id, "limit": limit}
+        return ask(self._connection, SIGNALS, wanted, lambda rows: [_signal(*row) for row in rows])
 
-    def cooldowns(self, trade_id: UUID) -> dict[RuleKey, Cooldown]:
-        """Return the cooldown of every rule after its first firing."""
-        rows = self._connection.execute(COOLDOWNS, {"trade_id": trade_id})
-        return {
-            RuleKey.of_slot(trade_id, row.exit_reason): Cooldown(row.last_episode_id, row.cooldown_until, row.holds)
-            for row in rows
-        }
+    def ask_cooldowns(self, trade_id: UUID) -> Answer[dict[RuleKey, Cooldown]]:
+        """Ask for the cooldown of every rule after its first firing."""
 
-    def waiting(self, trade_id: UUID) -> list[WaitingWork]:
-        """Return the waiting work of a trade."""
-        return [WaitingWork(**row._mapping) for row in self._connection.execute(WAITING, {"trade_id": trade_id})]
+        def by_rule(rows: Sequence[tuple[Any, ...]]) -> dict[RuleKey, Cooldown]:
+            return {RuleKey.of_slot(trade_id, slot): Cooldown(*facts) for slot, *facts in rows}
+
+        return ask(self._connection, COOLDOWNS, {"trade_id": trade_id}, by_rule)
+
+    def ask_waiting(self, trade_id: UUID) -> Answer[list[WaitingWork]]:
+        """Ask for the waiting work of a trade."""
+        return ask(self._connection, WAITING, {"trade_id": trade_id}, lambda rows: [WaitingWork(*row) for row in rows])
+
+
+def _signal(
+    signal_id: UUID,
+    trade_id: UUID,
+    symbol: str,
+    direction: str,
+    exit_reason: str,
+    episode_id: int,
+    detected_price: Decimal | None,
+    detected_at: datetime,
+    leg: int | None,
+) -> ExitSignal:
+    return ExitSignal(
+        signal_id=signal_id,
+        trade_id=trade_id,
+        symbol=symbol,
+        direction=Direction(direction),
+        exit_reason=ExitReason(exit_reason),
+        episode_id=episode_id,
+        detected_price=detected_price,
+        detected_at=detected_at,
+        leg=leg,
+    )

@@ -12,8 +12,9 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindpar
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.models import ExitIntentRow
-from services.exit_qualification.storage.intent_rows import PRESENT, intent_columns, to_intent
+from services.exit_qualification.storage.intent_rows import COLUMNS, PRESENT, intent_columns, to_intent, to_intents
 from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.postgres.hot_path import Answer, ask
 
 _EQUAL_COLUMNS: Final = ("symbol", "user_broker_id", "status", "trade_id", "exit_reason")
 
@@ -22,6 +23,12 @@ _PENDING: BindParameter[list[IntentStatus]] = bindparam(
 )
 """Sent as literals: the index of pending exits serves these alone."""
 
+OF_TRADE = text(f"""
+-- exit_lists.of_trade
+SELECT {COLUMNS} FROM exit_intents i
+ WHERE i.trade_id = :trade_id AND i.deleted_at IS NULL
+ ORDER BY i.created_at, i.intent_id LIMIT :limit
+""")  # noqa: S608  # the columns of our own mapping
 WAITING_ERRORS = text("""
 -- exit_lists.waiting_errors
 SELECT DISTINCT ON (user_broker_id) user_broker_id, error_code, error_message FROM exit_intents
@@ -71,6 +78,10 @@ class ExitLists:
     def oldest(self, wanted: ExitFilter, limit: int, after: tuple[datetime, UUID] | None = None) -> list[ExitIntent]:
         """Return exits of every status, oldest first; `after` is the previous page's last key."""
         return self._oldest(_matching(wanted), limit, after)
+
+    def ask_of_trade(self, trade_id: UUID, limit: int) -> Answer[list[ExitIntent]]:
+        """Ask for the first exits of a trade, oldest first."""
+        return ask(self._connection, OF_TRADE, {"trade_id": trade_id, "limit": limit}, to_intents)
 
     def newest(self, wanted: ExitFilter, limit: int, before: UUID | None = None) -> list[ExitIntent]:
         """Return exits of every status by id, newest first; ids follow the time of creation."""

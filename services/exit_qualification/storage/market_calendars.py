@@ -16,13 +16,15 @@ from services.exit_qualification.domain.market_calendar import Calendars
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.contracts.calendars import MarketCalendar
 from shared.postgres.audit import Act, audit
+from shared.postgres.hot_path import Answer, ask, fetch
 
-ALL = text("""
+_COLUMNS = ("exchange", "valid_from", "valid_to", "weekdays", "sessions", "square_off", "days", "tick_fresh_ms")
+ALL = text(f"""
 -- market_calendars.all
-SELECT exchange, valid_from, valid_to, weekdays, sessions, square_off, days, tick_fresh_ms
+SELECT {", ".join(_COLUMNS)}
   FROM market_calendars
  ORDER BY exchange, valid_from
-""")
+""")  # noqa: S608  # our own columns
 PUT = text("""
 -- market_calendars.put
 INSERT INTO market_calendars (exchange, valid_from, valid_to, weekdays, sessions, square_off, days, tick_fresh_ms,
@@ -61,11 +63,15 @@ class CalendarRepository:
 
     def stored(self) -> list[MarketCalendar]:
         """Return every calendar, by exchange and first day."""
-        return [_calendar(row._mapping) for row in self._connection.execute(ALL)]
+        return _stored(fetch(self._connection, ALL, {}))
 
     def calendars(self) -> Calendars:
         """Return every calendar as the domain uses it."""
-        return Calendars(map(period_of, self.stored()))
+        return self.ask_calendars().get()
+
+    def ask_calendars(self) -> Answer[Calendars]:
+        """Ask for the result of `calendars`."""
+        return ask(self._connection, ALL, {}, lambda rows: Calendars(map(period_of, _stored(rows))))
 
     def put(self, calendars: Sequence[MarketCalendar], act: Act) -> list[CalendarChange]:
         """Add or replace calendars; others stay. Tick workers load the new hours.
@@ -124,6 +130,10 @@ def _in_order(sessions: list[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(sessions, key=lambda session: session["opens"])
 
 
-def _calendar(row: Mapping[Any, Any]) -> MarketCalendar:
+def _stored(rows: Sequence[tuple[Any, ...]]) -> list[MarketCalendar]:
+    return [_calendar(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _calendar(row: Mapping[str, Any]) -> MarketCalendar:
     days = [{"date": day, **plan} for day, plan in row["days"].items()]
     return MarketCalendar.model_validate({**row, "days": days})

@@ -288,8 +288,18 @@ class OpenTradeRepository:
 
     def find_all(self, trade_ids: Collection[UUID]) -> dict[UUID, TradeProjection]:
         """Return these trades with their rule states, without a lock; omit unknown ones."""
-        rows = fetch(self._connection, FIND, {"trade_ids": sorted(set(trade_ids))})
-        return {row[0]: TradeProjection(planned_of_row(row, self._square_off), TradeStatus(row[8])) for row in rows}
+        return self.ask_all(trade_ids, lambda: self._square_off).get()
+
+    def ask_all(
+        self, trade_ids: Collection[UUID], square_off: Callable[[], SquareOff]
+    ) -> Answer[dict[UUID, TradeProjection]]:
+        """Ask for the result of `find_all`; the square-off times may be an answer of the same pipeline."""
+
+        def projections(rows: list[tuple[Any, ...]]) -> dict[UUID, TradeProjection]:
+            times = square_off()
+            return {row[0]: TradeProjection(planned_of_row(row, times), TradeStatus(row[8])) for row in rows}
+
+        return ask(self._connection, FIND, {"trade_ids": sorted(set(trade_ids))}, projections)
 
     def following(self, trade_ids: Collection[UUID]) -> list[tuple[OpenTrade, ExitPlan]]:
         """Return the open trades among these with a stop following a trailing stop, with states and plan."""

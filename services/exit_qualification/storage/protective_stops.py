@@ -26,7 +26,7 @@ from shared.errors import StaleVersion
 from shared.exit_rules.protective_stop import follows_trail
 from shared.exit_rules.stored_plan import read_stored
 from shared.ids import client_order_id, new_id
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 COLUMNS = ", ".join(f"s.{field.name}" for field in fields(ProtectiveStop))
 _WIDTH = len(fields(ProtectiveStop))
@@ -280,8 +280,11 @@ class ProtectiveStopRepository:
 
     def of_trade(self, trade_id: UUID) -> ProtectiveStop | None:
         """Return the latest stop of a trade, ended or not; None without any."""
-        rows = fetch(self._connection, OF_TRADE, {"trade_id": trade_id})
-        return _stop(rows[0]) if rows else None
+        return self.ask_of_trade(trade_id).get()
+
+    def ask_of_trade(self, trade_id: UUID) -> Answer[ProtectiveStop | None]:
+        """Ask for the result of `of_trade`."""
+        return ask(self._connection, OF_TRADE, {"trade_id": trade_id}, lambda rows: _stop(rows[0]) if rows else None)
 
     def find(self, wanted: StopFilter, before: UUID | None, limit: int) -> list[ProtectiveStop]:
         """Return stops within the filter, newest first; `before` is the last id of the page before."""

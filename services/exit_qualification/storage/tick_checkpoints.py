@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.checkpoint import Checkpoint, SymbolCheckpoint
 from services.exit_qualification.domain.symbol_book import SymbolState
@@ -172,7 +173,7 @@ class TickCheckpointRepository:
 
     def symbols(self, partitions: Sequence[int]) -> list[SymbolCheckpoint]:
         """Return the state of every symbol of these partitions."""
-        return [_symbol(row) for row in self._connection.execute(SYMBOLS, {"partitions": list(partitions)})]
+        return [_symbol(*row) for row in self._connection.execute(SYMBOLS, {"partitions": list(partitions)})]
 
     def symbol(self, symbol: str) -> SymbolCheckpoint | None:
         """Return the state of one symbol; None before its first checkpoint."""
@@ -180,8 +181,12 @@ class TickCheckpointRepository:
 
     def named(self, symbols: Collection[str]) -> dict[str, SymbolCheckpoint]:
         """Return the states of these symbols; leave out those without a checkpoint."""
-        rows = self._connection.execute(NAMED, {"symbols": sorted(symbols)})
-        return {row.symbol: _symbol(row) for row in rows}
+        return self.ask_named(symbols).get()
+
+    def ask_named(self, symbols: Collection[str]) -> Answer[dict[str, SymbolCheckpoint]]:
+        """Ask for the result of `named`."""
+        wanted = {"symbols": sorted(symbols)}
+        return ask(self._connection, NAMED, wanted, lambda rows: {row[0]: _symbol(*row) for row in rows})
 
     def stored(self) -> dict[int, Checkpoint]:
         """Return the checkpoint of every partition with any owner."""
@@ -244,16 +249,33 @@ def _values_of(state: SymbolState) -> tuple[int, int, int, int, int, str, str]:
     return state.last_price, state.last_ts_us, state.last_seq, state.last_arrived_ms, state.ticks, stairs, late
 
 
-def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:
-    last_ts_us = (row.last_ts - EPOCH) // timedelta(microseconds=1)
-    last_arrived_ms = epoch_ms(row.last_arrived_at)
-    stairs = {
-        Direction(direction): tuple((number, price) for number, price in steps)
-        for direction, steps in row.stairs.items()
-    }
-    late = _late(row.late, epoch_ms(row.updated_at))
-    state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms, row.ticks, stairs, late)
-    return SymbolCheckpoint(row.symbol, row.partition, state, row.tick_offset)
+def _symbol(
+    symbol: str,
+    partition: int,
+    last_price: Decimal,
+    last_ts: datetime,
+    last_seq: int,
+    last_arrived_at: datetime,
+    ticks: int,
+    stairs: Mapping[str, list[tuple[int, int]]],
+    late: list[int] | None,
+    tick_offset: int,
+    updated_at: datetime,
+) -> SymbolCheckpoint:
+    """Return the state in the columns of `STORED_SYMBOLS`."""
+    state = SymbolState(
+        to_units(last_price),
+        (last_ts - EPOCH) // timedelta(microseconds=1),
+        last_seq,
+        epoch_ms(last_arrived_at),
+        ticks,
+        {
+            Direction(direction): tuple((number, price) for number, price in steps)
+            for direction, steps in stairs.items()
+        },
+        _late(late, epoch_ms(updated_at)),
+    )
+    return SymbolCheckpoint(symbol, partition, state, tick_offset)
 
 
 def _late(stored: list[int] | None, updated_ms: int) -> Lateness:

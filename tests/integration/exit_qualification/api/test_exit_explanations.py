@@ -10,6 +10,7 @@ from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.ids import new_id
 from tests.integration.exit_qualification.api.test_exit_api import _exit, client
+from tests.support.statements import sent_statements, waits
 from tests.support.trades import opened, project
 
 __all__ = ["client"]
@@ -54,6 +55,15 @@ def test_an_exit_shows_its_gates_and_what_it_holds_back(client: TestClient, exit
     assert qualified["detail"]["held_by"] == ["BROKER_CONNECTED"]
     assert {gate["gate"] for gate in qualified["detail"]["gates"]} >= {"TRADE_OPEN", "KILL_SWITCH", "SESSION_PHASE"}
     assert {rule["held_by"] for rule in found["rules"]} == {"intent"}
+
+
+def test_an_explanation_is_a_few_waits_for_the_database(client: TestClient, exit_engine: Engine) -> None:
+    trade_id = trade_at(exit_engine, 1004_0000)
+    _exit(client, trade_id)
+    with sent_statements() as sent, waits() as waited:
+        assert client.get(f"/exits/why/{trade_id}").status_code == 200
+    assert len([statement for statement in sent if "api_tokens" not in statement]) == 10
+    assert waited == ["what a pipeline has so far", "the rest of a pipeline"]
 
 
 def test_an_unknown_trade_is_not_found(client: TestClient) -> None:

@@ -142,7 +142,7 @@ def test_a_queued_exit_is_not_detected_again_and_is_explained(book: Book, pipeli
     keys = [RuleKey(queued, reason) for reason in (ExitReason.TARGET, ExitReason.STOP_LOSS)]  # type: ignore[arg-type]
     with book.engine.connect() as connection:
         assert ExitEpisodeRepository(connection).eligible(keys) == []
-        [waiting] = ExitHistoryRepository(connection).waiting(keys[0].trade_id)
+        [waiting] = ExitHistoryRepository(connection).ask_waiting(keys[0].trade_id).get()
     assert (waiting.work, waiting.why) == ("TARGET", "queued behind other exits of the same ticks")
 
 
