@@ -1671,6 +1671,8 @@ CREATE INDEX outbox_parked_requested ON exit_qualification.outbox_parked USING b
 
 CREATE INDEX outbox_parked_shard ON exit_qualification.outbox_parked USING btree (shard, topic, key, sequence);
 
+CREATE INDEX protective_stops_broker_order ON exit_qualification.protective_stops USING btree (broker_order_id) WHERE (broker_order_id IS NOT NULL);
+
 CREATE INDEX protective_stops_ended ON exit_qualification.protective_stops USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (submitted_at IS NOT NULL) AND (intent_id IS NULL));
 
 CREATE INDEX protective_stops_of_trade ON exit_qualification.protective_stops USING btree (trade_id, created_at);

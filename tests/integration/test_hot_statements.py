@@ -34,6 +34,7 @@ from services.exit_qualification.storage import (
 from services.exit_qualification.storage import residuals as remainders
 from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.pending_counts import pending_counts
+from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository, StopFilter
 from services.trade_management.storage import closures, fills, trades, user_brokers, waiting_fills
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
 from shared.contracts.vocabulary import TradeStatus
@@ -174,6 +175,16 @@ def test_an_exit_is_found_by_indexes_of_order_ids(
     ExitLists(connection).oldest(ExitFilter(order_id="B7"), 100)
     plan = generic_plan(admin, sent[-1])
     assert "exit_intents_broker_order" in plan and "exit_intents_client_order_key" in plan
+
+
+def test_a_protective_stop_is_found_by_indexes_of_order_ids(
+    admin: psycopg.Connection, read: tuple[Connection, list[str]]
+) -> None:
+    connection, sent = read
+    admin.execute("SET search_path = exit_qualification")
+    ProtectiveStopRepository(connection).find(StopFilter(order_id="B7"), None, 2)
+    plan = generic_plan(admin, sent[-1])
+    assert "protective_stops_broker_order" in plan and "protective_stops_client_order_id_key" in plan
 
 
 def test_pending_exits_are_counted_through_an_index_of_them_alone(

@@ -52,7 +52,7 @@ def stops(
         typer.Option("--missing", help="List trades without the stop of their plan."),
     ] = False,
     order_id: OrderId = None,
-    every: Annotated[bool, typer.Option("--all", help="Ended ones too, as with a status.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Ended ones too, as with a status or an order.")] = False,
     limit: Annotated[int, typer.Option(help="Stops at most.", min=1)] = 100,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -65,7 +65,7 @@ def stops(
         _missing_stops(limit, data_dir, as_json)
         return
     with exit_api(data_dir) as api:
-        found = list(api.items("/protective-stops", limit, standing=not every and status is None, **wanted))
+        found = list(api.items("/protective-stops", limit, standing=not (every or status or order_id), **wanted))
     if as_json:
         show_json(found)
     else:

@@ -67,7 +67,7 @@ async def _trade_of(context: ConsoleContext, session: Session, wanted: str) -> t
         pass  # no id of ours
     exits, stops = await asyncio.gather(
         attempt(context.exit_api, session.token, "/exits", order_id=wanted, limit=1),
-        attempt(context.exit_api, session.token, "/protective-stops", order_id=wanted, standing=True, limit=1),
+        attempt(context.exit_api, session.token, "/protective-stops", order_id=wanted, limit=1),
     )
     trades = [each["trade_id"] for each in exits.items() + stops.items()]
     return next(iter(trades), None), exits.fault or stops.fault

@@ -148,7 +148,9 @@ _CONDITIONS = {
     "symbol": "s.symbol = :symbol",
     "user_broker_id": "s.user_broker_id = :user_broker_id",
     "status": "s.status = :status",
-    "order_id": "(s.client_order_id = :order_id OR s.broker_order_id = :order_id)",
+    # Not OR: each branch has its own index.
+    "order_id": """s.stop_id IN (SELECT stop_id FROM protective_stops WHERE client_order_id = :order_id
+                   UNION ALL SELECT stop_id FROM protective_stops WHERE broker_order_id = :order_id)""",
     "before": "s.stop_id < :before",
 }
 EXITS_DUE = text("""

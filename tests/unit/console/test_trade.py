@@ -216,6 +216,7 @@ def test_order_id_search_leads_to_its_trade(operator: Browser, apis: FakeApis) -
     assert apis.asked[-2].url.params["order_id"] == apis.asked[-1].url.params["order_id"] == "B7"
     apis.answers |= {"GET exit /exits": page(), "GET exit /protective-stops": page(held)}
     assert operator.get("/find?id=B7").headers["location"] == f"/trades/{held['trade_id']}"
+    assert "standing" not in apis.asked[-1].url.params  # ended ones are found too
     apis.down = {"exit"}
     assert "exit-api cannot be reached" in operator.get("/find?id=B7").text
 

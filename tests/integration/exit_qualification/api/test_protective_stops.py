@@ -63,6 +63,8 @@ def test_every_condition_narrows_the_list(client: TestClient, trade_ids: list[UU
     assert listed(client, user_broker_id="paper", standing=True, symbol="NSE:TCS") == [other]
     assert listed(client, user_broker_id="other") == []
     assert listed(client, trade_ids=str(new_id())) == []
+    (cancelled,) = client.get("/protective-stops", params={"trade_ids": ended}).json()["items"]
+    assert listed(client, order_id=cancelled["client_order_id"]) == [ended]
 
 
 def test_stop_and_explanation_show_same_terms(client: TestClient, trade_ids: list[UUID]) -> None:
