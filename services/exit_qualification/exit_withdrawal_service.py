@@ -12,26 +12,16 @@ from services.exit_qualification.bulk_requests import BUSY, MOST, require_condit
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.orders.requalifying.locked_exit import lock_exit
-from services.exit_qualification.storage.conditions import Conditions
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.intent_batches import IntentBatches
 from services.exit_qualification.storage.order_queues import OrderQueues
-from shared.contracts.vocabulary import ExitReason
 from shared.errors import Conflict
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
 
 SENT: Final = "already_sent"
 """Its order is, or may be, at the broker."""
-
-
-@dataclass(frozen=True, slots=True)
-class PendingFilter(Conditions):
-    """Pending exits meeting every given condition."""
-
-    symbol: str | None = None
-    user_broker_id: str | None = None
-    exit_reason: ExitReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class ExitWithdrawalService:
         audit(uow.connection, act, "exit.withdraw", str(intent_id), intent.audit_facts(), withdrawn.audit_facts())
         return withdrawn
 
-    def withdraw_all(self, uow: UnitOfWork, wanted: PendingFilter, act: Act, *, dry_run: bool) -> list[Withdrawal]:
+    def withdraw_all(self, uow: UnitOfWork, wanted: ExitFilter, act: Act, *, dry_run: bool) -> list[Withdrawal]:
         """Cancel the unsent exits of a filter, oldest first; with `dry_run` return only the plan.
 
         Skips exits that were sent, or are locked by another transaction.
@@ -79,12 +69,7 @@ class ExitWithdrawalService:
             The filter names nothing, or the exits are more than `MOST`.
         """
         require_condition(wanted, "a symbol", "a user_broker_id", "an exit_reason")
-        found = ExitIntentRepository(uow.connection).find_pending(
-            symbol=wanted.symbol,
-            user_broker_id=wanted.user_broker_id,
-            exit_reason=wanted.exit_reason,
-            limit=MOST + 1,
-        )
+        found = ExitLists(uow.connection).pending(wanted, MOST + 1)
         require_few(found, "exits")
         judged = _judged(uow, found)
         if dry_run:

@@ -21,7 +21,8 @@ from services.exit_qualification.api.views import (
 )
 from services.exit_qualification.bulk_exit_service import BulkItem
 from services.exit_qualification.exit_resolution_service import Decision, KnownFill
-from services.exit_qualification.exit_withdrawal_service import PendingFilter, Withdrawal
+from services.exit_qualification.exit_withdrawal_service import Withdrawal
+from services.exit_qualification.storage.exit_lists import ExitFilter
 from services.exit_qualification.storage.open_trades import TradeFilter
 from shared.http.auth import Operator
 from shared.http.declared_errors import declared
@@ -142,7 +143,7 @@ def _item(item: BulkItem) -> BulkExitItem:
 
 
 def _bulk_withdraw(uow: UnitOfWork, body: BulkWithdrawal, context: ExitApiContext, actor: str) -> dict[str, Any]:
-    wanted = PendingFilter(body.symbol, body.user_broker_id, body.exit_reason)
+    wanted = ExitFilter(symbol=body.symbol, user_broker_id=body.user_broker_id, exit_reason=body.exit_reason)
     found = context.withdrawals.withdraw_all(uow, wanted, Act(actor, body.reason), dry_run=body.dry_run)
     withdrawn = sum(item.skipped is None for item in found)
     items = [_withdrawal(item) for item in found]

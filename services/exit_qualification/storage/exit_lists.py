@@ -12,16 +12,12 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindpar
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.models import ExitIntentRow
+from services.exit_qualification.storage.conditions import Conditions
 from services.exit_qualification.storage.intent_rows import COLUMNS, PRESENT, intent_columns, to_intent, to_intents
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.postgres.hot_path import Answer, ask
 
 _EQUAL_COLUMNS: Final = ("symbol", "user_broker_id", "status", "trade_id", "exit_reason")
-
-_PENDING: BindParameter[list[IntentStatus]] = bindparam(
-    "statuses", sorted(PENDING_VIEW), expanding=True, literal_execute=True
-)
-"""Sent as literals: the index of pending exits serves these alone."""
 
 OF_TRADE = text(f"""
 -- exit_lists.of_trade
@@ -38,7 +34,7 @@ SELECT DISTINCT ON (user_broker_id) user_broker_id, error_code, error_message FR
 
 
 @dataclass(frozen=True, slots=True)
-class ExitFilter:
+class ExitFilter(Conditions):
     """Conditions that an exit meets, all of them; None for any.
 
     `order_id` is the broker's id of the order, or its tag.
