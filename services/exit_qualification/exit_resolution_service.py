@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.resolution import Decision, Resolution, refuse_contradictions
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
@@ -29,33 +25,6 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
 
 UNDECIDED = frozenset({IntentStatus.UNKNOWN, IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED})
-
-
-class Resolution(StrEnum):
-    """An operator's finding at the broker about an exit's order."""
-
-    FILLED = "filled"
-    FAILED = "failed"
-    NOT_PLACED = "not_placed"
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFill:
-    """Execution read at the broker by an operator. Price in rupees."""
-
-    broker_trade_id: str
-    quantity: int
-    price: Decimal
-    filled_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Outcome of an exit as decided by an operator, with the fills of its order and the broker's id of it."""
-
-    resolution: Resolution
-    fills: Sequence[KnownFill] = ()
-    broker_order_id: str | None = None
 
 
 class NotResolvable(Conflict):
@@ -82,16 +51,18 @@ class ExitResolutionService:
         NotResolvable
             It is not UNKNOWN, PLACED or PARTIALLY_FILLED.
         InvalidInput
-            The decision contradicts known facts: too many shares, no fills, or fills of an order that failed.
+            The decision contradicts itself or what is known.
         """
         locked = lock_exit(uow.connection, ExitIntentRepository(uow.connection).get(intent_id))
         intent = locked.intent
         if intent.status not in UNDECIDED:
             raise NotResolvable(_why_not(intent))
+        now = OrderQueues(uow.connection).now()
         stored = ExitFillRepository(uow.connection).of_intent(intent_id)
-        _check(intent, decision, {fill.broker_trade_id: fill.quantity for fill in stored})
+        refuse_contradictions(intent, decision, stored, now)
+        _refuse_order_of_another_exit(uow, intent, decision)
         account = SwitchRepository(uow.connection).broker(intent.user_broker_id)
-        writer = OutcomeWriter(uow.connection, account, self._terms, OrderQueues(uow.connection).now())
+        writer = OutcomeWriter(uow.connection, account, self._terms, now)
         uow.emit(*_write(writer, locked, decision, act.reason))
         after = ExitIntentRepository(uow.connection).get(intent_id)
         audit(
@@ -113,22 +84,15 @@ def _why_not(intent: ExitIntent) -> str:
     return f"exit {intent.intent_id} has ended as {intent.status}"
 
 
-def _check(intent: ExitIntent, decision: Decision, stored: dict[str, int]) -> None:
-    new = {fill.broker_trade_id: fill.quantity for fill in decision.fills}
-    total = sum((stored | new).values())
-    if len(new) < len(decision.fills):
-        raise InvalidInput("two fills have the same broker_trade_id")
-    if decision.resolution is Resolution.FILLED:
-        if not new and not stored:
-            raise InvalidInput("send the fills of the order: `filled` needs at least one")
-        if total > intent.quantity:
-            raise InvalidInput(f"the fills are of {total} shares, the order of {intent.quantity}")
-        if decision.broker_order_id is None and intent.broker_order_id is None:
-            raise InvalidInput("send broker_order_id: the broker's id of the order is not known here")
-    elif new:
-        raise InvalidInput("an order with fills did not fail; resolve it as `filled`")
-    elif decision.resolution is Resolution.NOT_PLACED and (stored or intent.broker_order_id is not None):
-        raise InvalidInput(f"the broker has the order as {intent.broker_order_id}; it was placed")
+def _refuse_order_of_another_exit(uow: UnitOfWork, intent: ExitIntent, decision: Decision) -> None:
+    """Refuse an order with another exit's fills: they are stored once, so this exit would stay without."""
+    if decision.broker_order_id is None:
+        return
+    intents = ExitIntentRepository(uow.connection)
+    found = intents.find(user_broker_id=intent.user_broker_id, order_id=decision.broker_order_id, limit=2)
+    others = [it.intent_id for it in found if it.intent_id != intent.intent_id]
+    if others:
+        raise InvalidInput(f"order {decision.broker_order_id} is the order of exit {others[0]}")
 
 
 def _write(writer: OutcomeWriter, locked: LockedExit, decision: Decision, reason: str) -> list[Event]:

@@ -20,7 +20,7 @@ from services.exit_qualification.api.views import (
     WithdrawExit,
 )
 from services.exit_qualification.bulk_exit_service import BulkItem
-from services.exit_qualification.exit_resolution_service import Decision, KnownFill
+from services.exit_qualification.domain.resolution import Decision, KnownFill
 from services.exit_qualification.exit_withdrawal_service import Withdrawal
 from services.exit_qualification.storage.exit_lists import ExitFilter
 from services.exit_qualification.storage.open_trades import TradeFilter

@@ -12,7 +12,7 @@ from services.exit_qualification.domain.gates.gate import Verdict
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ACCEPTED
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.exit_resolution_service import Resolution
+from services.exit_qualification.domain.resolution import Resolution
 from shared.contracts.exits import ErrorDetail, Fill, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +19,12 @@ from tests.integration.exit_qualification.orders.scripted_broker import Scripted
 
 __all__ = ["client"]
 
-FILL = {"broker_trade_id": "T1", "quantity": 100, "price": "1010.50", "filled_at": "2026-01-13T04:00:05Z"}
+
+def ago(**since: float) -> str:
+    return (datetime.now(UTC) - timedelta(**since)).isoformat()
+
+
+FILL = {"broker_trade_id": "T1", "quantity": 100, "price": "1010.50", "filled_at": ago()}
 FILLED: dict[str, Any] = {"resolution": "filled", "reason": "note", "broker_order_id": "77", "fills": [FILL]}
 
 
@@ -91,6 +97,9 @@ def test_an_exit_that_came_to_nothing_is_failed(
         {**FILLED, "resolution": "not_placed"},
         {**FILLED, "reason": ""},
         {**FILLED, "resolution": "maybe"},
+        {**FILLED, "fills": [{**FILL, "filled_at": ago(days=1)}]},
+        {**FILLED, "fills": [{**FILL, "filled_at": ago(minutes=10)}]},
+        {**FILLED, "fills": [{**FILL, "filled_at": ago(minutes=-10)}]},
     ],
 )
 def test_a_decision_that_contradicts_itself_is_refused(
@@ -98,6 +107,36 @@ def test_a_decision_that_contradicts_itself_is_refused(
 ) -> None:
     decide(client, unknown, 422, **body)
     scenario.expect(unknown, IntentStatus.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**FILLED, "broker_order_id": "99"},
+        {**FILLED, "broker_order_id": "99", "resolution": "failed", "fills": []},
+        {**FILLED, "broker_order_id": None, "fills": [{**FILL, "broker_trade_id": "1", "quantity": 31}]},
+        {**FILLED, "broker_order_id": None, "fills": [{**FILL, "broker_trade_id": "1", "quantity": 30, "price": "9"}]},
+    ],
+)
+def test_other_facts_than_the_known_ones_are_refused(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent, body: dict[str, Any]
+) -> None:
+    broker = scenario.brokers
+    assert isinstance(broker, SilentBroker)
+    broker.fill("1", 30, "1010.50")
+    scenario.reconciler.reconcile_once()
+    scenario.expect(unknown, IntentStatus.PARTIALLY_FILLED)
+    decide(client, unknown, 422, **body)
+    scenario.expect(unknown, IntentStatus.PARTIALLY_FILLED)
+
+
+def test_the_order_of_another_exit_is_refused(client: TestClient, scenario: OrderScenario, unknown: ExitIntent) -> None:
+    decide(client, unknown, **FILLED)
+    other = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    scenario.sender.execute_next()
+    answer = decide(client, other, 422, **FILLED)
+    assert str(unknown.intent_id) in answer["detail"]
+    scenario.expect(other, IntentStatus.UNKNOWN)
 
 
 def test_unsent_exit_is_withdrawn_but_sent_exit_is_not(
