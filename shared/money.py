@@ -102,7 +102,7 @@ def _from_text(amount: str | float) -> Decimal:
         raise InvalidInput("an amount of 100000000000 or more is exact as text only")
     text = repr(amount) if isinstance(amount, float) else amount
     if not isinstance(text, str) or len(text) > LONGEST_AMOUNT or not _NUMBER.fullmatch(text):
-        raise InvalidInput(f"not an amount of at most {LONGEST_AMOUNT} characters")
+        raise InvalidInput(f"not an amount of at most {LONGEST_AMOUNT} characters, such as 1234.50")
     return Decimal(text)
 
 

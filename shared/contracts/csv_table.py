@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,12 +39,13 @@ class Table:
 def read_csv(lines: Iterable[str]) -> Table:
     """Return the rows below the header, the first line with text. The most frequent delimiter there counts.
 
-    A row with more fields than columns is an error: its fields may be under the wrong names.
+    A row with more fields than columns is an error: its fields may be under the wrong names. A row without any text
+    is left out, as spreadsheets write them below the last line.
 
     Raises
     ------
     InvalidInput
-        There is no header, or its quotes do not match.
+        There is no header, its quotes do not match, or it names a column twice: either could be meant.
     """
     rest = iter(lines)
     number, first = next(((number, line) for number, line in enumerate(rest, 1) if line.strip()), (1, ""))
@@ -54,6 +56,8 @@ def read_csv(lines: Iterable[str]) -> Table:
         raise InvalidInput(f"the header is not CSV: {error}") from error
     if not any(names):
         raise InvalidInput("the header is missing; it must name the columns")
+    if twice := sorted(name for name, count in Counter(names).items() if name and count > 1):
+        raise InvalidInput(f"the header names {', '.join(twice)} twice")
     return Table(names, _rows(csv.reader(rest, delimiter=delimiter, strict=True), names, header=number))
 
 
@@ -68,6 +72,6 @@ def _rows(reader: Any, names: tuple[str, ...], header: int) -> Iterator[Row]:
             continue
         if len(values) > len(names):
             yield Row(header + reader.line_num, {}, "more fields than the header has")
-        elif values:
+        elif any(map(str.strip, values)):
             named = zip(names, map(str.strip, values), strict=False)
             yield Row(header + reader.line_num, {name: value for name, value in named if value})

@@ -22,6 +22,15 @@ SELECT w.nth, g.granted, g.limited_by, nullif(g.free_at, '-infinity'), g.taken_a
  CROSS JOIN LATERAL take_order_budget(w.broker, w.account, w.wanted, :per_second, :per_minute, :per_day,
                                       w.unused, w.unused_at) AS g
 """)
+COUNT_FROM_NOW = text("""
+-- order_budgets.count_from_now: orders of one grant, still counted from its time
+UPDATE order_budgets b
+   SET taken_at = ARRAY(
+         SELECT CASE WHEN each.t = :taken_at AND each.nth <= :orders THEN clock_timestamp() ELSE each.t END
+           FROM (SELECT t, row_number() OVER (PARTITION BY t) AS nth FROM unnest(b.taken_at) AS t) AS each
+          ORDER BY 1)
+ WHERE b.broker = :broker AND b.account = :account
+""")
 NOTE_WAITING = text("""
 -- order_budgets.note_waiting: exits waiting for their account's budget say so
 UPDATE exit_intents
@@ -49,6 +58,9 @@ SELECT count(*) FROM exit_intents i
 
 ORDER_BUDGET = "ORDER_BUDGET"
 """Error code of an intent waiting because its account has used up its orders."""
+
+WINDOW_MARGIN_S = 0.1
+"""The windows of `take_order_budget` are so much wider than a second and a minute: an order follows its grant."""
 
 SHOWN_AFTER_S = 1.0
 """Age from which a waiting exit shows the budget as its reason; most are sent before."""
@@ -129,6 +141,11 @@ class OrderBudgetRepository:
             "per_day": self._limits.per_day,
         }
         return ask(self._connection, TAKE, parameters, _grants)
+
+    def count_from_now(self, account: UserBroker, orders: int, taken_at: datetime) -> None:
+        """Let so many orders granted at `taken_at` count from now, because the broker may have taken them only now."""
+        wanted = {"broker": account.broker, "account": account.account, "orders": orders, "taken_at": taken_at}
+        self._connection.execute(COUNT_FROM_NOW, wanted)
 
     def note_waiting(self) -> None:
         """Let exits waiting for their account's budget show it as their error."""

@@ -81,3 +81,48 @@ def test_an_amount_with_a_comma_is_refused(tmp_path: Path) -> None:
     (tmp_path / "note.csv").write_text(NOTE.replace("12.50", "1,234.50"))
     with pytest.raises(InvalidInput, match="line 2: more fields"):
         READERS["note.csv"][0](tmp_path / "note.csv")
+
+
+SPREADSHEETS = st.fixed_dictionaries(
+    {
+        "encoding": st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
+        "newline": st.sampled_from(["\n", "\r\n", "\r"]),
+        "delimiter": st.sampled_from(",;\t|"),
+        "quote": st.sampled_from(["", '"']),
+        "columns": st.permutations(["trade_id", "leg", "charge", "amount"]),
+        "twice": st.sampled_from([None, "amount", "leg"]),
+        "below": st.lists(st.sampled_from(["", " ", ",,,", ";;;"]), max_size=3),
+    }
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=SPREADSHEETS)
+def test_a_note_from_any_spreadsheet_is_the_same_note_or_refused(tmp_path: Path, written: dict[str, Any]) -> None:
+    note = tmp_path / "note.csv"
+    note.write_text(NOTE)
+    (meant,) = read_input_file(note, read_contract_note)
+    values = dict(zip(*(line.split(",") for line in NOTE.split()), strict=True))
+    other = {"amount": "99.00", "leg": "EXIT"}
+    columns, twice, quote = written["columns"], written["twice"], written["quote"]
+    rows = [columns, [values[name] for name in columns]]
+    if twice is not None:
+        rows = [[*rows[0], twice], [*rows[1], other[twice]]]
+    lines = [written["delimiter"].join(f"{quote}{field}{quote}" for field in row) for row in rows]
+    note.write_bytes(written["newline"].join([*lines, *written["below"]]).encode(written["encoding"]))
+    try:
+        (found,) = read_input_file(note, read_contract_note)
+    except InvalidInput as error:
+        assert "note.csv" in str(error)
+        assert twice or written["encoding"].startswith("utf-16") or any(written["below"])
+    else:
+        assert (twice, found) == (None, meant)
+
+
+def test_rows_without_text_and_a_doubled_column(tmp_path: Path) -> None:
+    note = tmp_path / "note.csv"
+    note.write_text(NOTE + ",,,\n  \n,,,\n")
+    assert len(read_input_file(note, read_contract_note)) == 1
+    note.write_text(NOTE.replace("amount", "amount,amount", 1))
+    with pytest.raises(InvalidInput, match="names amount twice"):
+        read_input_file(note, read_contract_note)

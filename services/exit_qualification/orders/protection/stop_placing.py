@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
@@ -82,13 +83,15 @@ class StopPlacing:
         claimed = self._claim(account, wanted, missing)
         if claimed is None:
             return None
-        outcome = self._looked_up(broker, claimed) if wanted.stop.submitted_at is not None else None
-        return self._record(claimed, outcome or broker.place_stop(stop_order(claimed)))
+        stop, granted_at = claimed
+        outcome = self._looked_up(broker, stop) if wanted.stop.submitted_at is not None else None
+        outcome = outcome or broker.place_stop(stop_order(stop))
+        return self._record(account, stop, granted_at, outcome)
 
     def _claim(
         self, account: UserBroker, wanted: StandingStop, missing: Mapping[PositionKey, int]
-    ) -> ProtectiveStop | None:
-        """Commit the stop as PLACING; return None if it must wait."""
+    ) -> tuple[ProtectiveStop, datetime] | None:
+        """Commit the stop as PLACING; return it with the time of its grant, or None if it must wait."""
         with self._open_unit() as uow:
             stops = ProtectiveStopRepository(uow.connection)
             trade = OpenTradeRepository(uow.connection).lock_now(wanted.stop.trade_id)
@@ -101,7 +104,8 @@ class StopPlacing:
             if refusal is not None:
                 _note(uow, standing.stop, refusal)
                 return None
-            if not OrderBudgetRepository(uow.connection, self._terms.limits).take(account, 1).granted:
+            grant = OrderBudgetRepository(uow.connection, self._terms.limits).take(account, 1)
+            if not grant.granted:
                 return None
             claimed = stops.update(
                 standing.stop,
@@ -115,7 +119,7 @@ class StopPlacing:
                 error_message=None,
             )
             uow.commit()
-        return claimed
+        return claimed, grant.taken_at
 
     def _refusal(
         self,
@@ -153,8 +157,13 @@ class StopPlacing:
             return NotAccepted(f"its tag could not be looked up before sending again: {error}", code, was_sent=False)
         return None if placed is None else Accepted(placed.order_id)
 
-    def _record(self, stop: ProtectiveStop, outcome: PlaceOutcome) -> ProtectiveStop | None:
-        """Record the broker's answer. An accepted order is not armed yet, and an unclear answer is no outcome."""
+    def _record(
+        self, account: UserBroker, stop: ProtectiveStop, granted_at: datetime, outcome: PlaceOutcome
+    ) -> ProtectiveStop | None:
+        """Record the broker's answer. An accepted order is not armed yet, and an unclear answer is no outcome.
+
+        The order counts from now in the budget: the broker may have taken it only now.
+        """
         with self._open_unit() as uow:
             stops = ProtectiveStopRepository(uow.connection)
             match outcome:
@@ -171,6 +180,7 @@ class StopPlacing:
                     )
                 case Ambiguous(code, message):
                     after = stops.update(stop, error_code=code, error_message=message[:LONGEST_ERROR])
+            OrderBudgetRepository(uow.connection, self._terms.limits).count_from_now(account, 1, granted_at)
             uow.commit()
         if not isinstance(outcome, Accepted):
             log.warning("protective stop %s of trade %s: %s", stop.stop_id, stop.trade_id, outcome)

@@ -52,19 +52,21 @@ class ClaimSender:
             looked_up = [(it, self._looked_up(claim, it) or raced.get(it.intent.intent_id)) for it in chunk]
             unknown = [submission.intent for submission, known in looked_up if known is None]
             clearance = self._clearances.obtain(claim.account, unknown, claim.deadline, reserved)
-            budget = clearance.budget
+            budget, calls = clearance.budget, 0
             for submission, known in looked_up:
                 if self._clock.monotonic() >= clearance.fresh_until and submission is not chunk[0]:
                     break  # calls took longer than expected: the rest needs a new clearance
                 left.remove(submission)
                 outcome, took_s = known or _withheld(submission, clearance, budget), 0.0
                 if outcome is None:
-                    budget -= 1
+                    budget, calls = budget - 1, calls + 1
                     outcome, took_s = self._place(claim, submission)
                 yield self._sent(submission, outcome)
                 if took_s >= SLOW_S or (isinstance(outcome, Ambiguous) and not outcome.refused):
                     yield from (self._sent(it, _let_go(it)) for it in left)
-                    return
+                    left.clear()
+                    break
+            self._clearances.count_late(claim.account, calls, clearance)
             reserved = Reservation(budget, clearance.taken_at)
 
     def _sent(self, submission: Submission, outcome: PlaceOutcome) -> Sent:

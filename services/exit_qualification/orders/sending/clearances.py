@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.metrics import ORDER_BUDGET_WAITS
 from services.exit_qualification.orders.sending.reservations import Reservation
 from services.exit_qualification.storage.order_budgets import (
+    WINDOW_MARGIN_S,
     Grant,
     OrderBudgetRepository,
     OrderLimits,
@@ -27,6 +29,8 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.group_commit import ThreadGroups
 from shared.postgres.hot_path import pipelined
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
@@ -38,8 +42,8 @@ class Clearance:
         Intents not held back by a switch.
     budget, free_at:
         Orders allowed to the account now, and the time of the next one.
-    taken_at:
-        Time of the grant.
+    taken_at, asked_s:
+        Time of the grant, and the monotonic time of its request.
     refusal:
         Why no intent may be sent; None if some may.
     fresh_until:
@@ -50,6 +54,7 @@ class Clearance:
     budget: int = 0
     free_at: datetime | None = None
     taken_at: datetime | None = None
+    asked_s: float = math.inf
     refusal: str | None = None
     fresh_until: float = math.inf
 
@@ -84,7 +89,8 @@ class Clearances:
         """
         if not intents:
             return Clearance()
-        is_covered = reserved.covers(len(intents), self._clock.monotonic())
+        asked_s = self._clock.monotonic()
+        is_covered = reserved.covers(len(intents), asked_s)
         wanted = None if is_covered else Wanted(account, len(intents), reserved.unused)
         try:
             ((grant, cleared, fresh_until),) = self._groups.answers([_Request(wanted, intents)])
@@ -94,10 +100,25 @@ class Clearances:
             return Clearance(refusal="the claim expired before the call")
         if grant is None:
             until = min(fresh_until, reserved.fresh_until)
-            return Clearance(cleared, reserved.orders, taken_at=reserved.taken_at, fresh_until=until)
+            return Clearance(
+                cleared, reserved.orders, taken_at=reserved.taken_at, asked_s=reserved.asked_s, fresh_until=until
+            )
         if grant.granted < len(intents):
             ORDER_BUDGET_WAITS.labels(grant.limited_by or "second").inc(len(intents) - grant.granted)
-        return Clearance(cleared, grant.granted, grant.free_at, grant.taken_at, fresh_until=fresh_until)
+        return Clearance(cleared, grant.granted, grant.free_at, grant.taken_at, asked_s, fresh_until=fresh_until)
+
+    def count_late(self, account: UserBroker, orders: int, clearance: Clearance) -> None:
+        """Let orders count from now if their answers came late: the broker may have taken them only now."""
+        is_late = self._clock.monotonic() - clearance.asked_s > WINDOW_MARGIN_S
+        if not (orders and is_late and clearance.taken_at):
+            return
+        try:
+            with self._open_unit() as uow:
+                budgets = OrderBudgetRepository(uow.connection, self._limits)
+                budgets.count_from_now(account, orders, clearance.taken_at)
+                uow.commit()
+        except (SQLAlchemyError, Unavailable) as error:
+            log.warning("late orders of account %s count from their grant: %s", account.user_broker_id, error)
 
     def _obtain_all(self, requests: Sequence[_Request]) -> list[tuple[Grant | None, frozenset[UUID], float]]:
         wanted = [each.wanted for each in requests if each.wanted is not None]

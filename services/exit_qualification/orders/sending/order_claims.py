@@ -262,7 +262,7 @@ class OrderClaims:
             submitting = IntentBatches(uow.connection).ask_submit(
                 [Submitted(*each) for each in passed], self._terms.claim
             )
-            reserving = ask_reservations(uow.connection, self._terms.limits, wanted)
+            reserving = ask_reservations(uow.connection, self._terms.limits, wanted, self._clock)
             uow.commit()
         by_account: dict[str, list[Submission]] = defaultdict(list)
         for intent in submitting.get():

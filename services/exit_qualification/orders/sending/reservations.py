@@ -24,6 +24,8 @@ class Reservation:
     ----------
     taken_at:
         Time of the grant by the database's clock.
+    asked_s:
+        Monotonic time of its request: it was granted later.
     fresh_until:
         Monotonic time until which they may leave: the budget counts orders within a second. Later they can only be
         handed back.
@@ -31,6 +33,7 @@ class Reservation:
 
     orders: int = 0
     taken_at: datetime | None = None
+    asked_s: float = math.inf
     fresh_until: float = -math.inf
 
     @property
@@ -52,20 +55,22 @@ class AskedReservations:
 
     accounts: tuple[str, ...]
     grants: Answer[list[Grant]] | None
+    asked_s: float
 
     def get(self, clock: Clock) -> dict[str, Reservation]:
         """Return the reservation of each account, right after the commit."""
         fresh_until, grants = clock.monotonic() + FRESH_S, self.grants.get() if self.grants else []
         return {
-            account: Reservation(grant.granted, grant.taken_at, fresh_until)
+            account: Reservation(grant.granted, grant.taken_at, self.asked_s, fresh_until)
             for account, grant in zip(self.accounts, grants, strict=True)
         }
 
 
 def ask_reservations(
-    connection: Connection, limits: OrderLimits, wanted: Mapping[UserBroker, int]
+    connection: Connection, limits: OrderLimits, wanted: Mapping[UserBroker, int], clock: Clock
 ) -> AskedReservations:
     """Take so many orders of each account's budget with the transaction."""
+    asked_s = clock.monotonic()
     asked = [Wanted(account, orders) for account, orders in wanted.items()]
     grants = OrderBudgetRepository(connection, limits).ask_all(asked) if asked else None
-    return AskedReservations(tuple(account.user_broker_id for account in wanted), grants)
+    return AskedReservations(tuple(account.user_broker_id for account in wanted), grants, asked_s)

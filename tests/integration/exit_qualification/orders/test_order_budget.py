@@ -101,6 +101,46 @@ def test_stale_clearance_does_not_use_up_budget(exit_engine: Engine, broker: Scr
     assert len(broker.placed) == 4
 
 
+def taken_at(engine: Engine) -> list[datetime]:
+    with engine.connect() as connection:
+        found: list[datetime] = connection.execute(text("SELECT taken_at FROM order_budgets")).scalar_one()
+        return found
+
+
+def now(engine: Engine) -> datetime:
+    with engine.connect() as connection:
+        found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return found
+
+
+@pytest.mark.parametrize("call_s", [0.01, 0.2, 2.0])
+def test_an_order_answered_late_counts_from_its_answer(
+    exit_engine: Engine, broker: ScriptedBroker, call_s: float
+) -> None:
+    clock, called_at = SteppedClock(), list[datetime]()
+    scenario = OrderScenario(exit_engine, broker, PATIENT, clock)
+
+    def answer() -> None:
+        called_at.append(now(exit_engine))
+        clock.at_s += call_s
+
+    broker.on_place = answer
+    scenario.approved()
+    assert scenario.sender.execute_next()
+    assert [taken > called_at[0] for taken in taken_at(exit_engine)] == [call_s > 0.1]
+
+
+def test_orders_counted_again_are_those_of_their_grant_alone(exit_engine: Engine) -> None:
+    limits = OrderLimits(per_second=10)
+    first, second = take(exit_engine, 3, limits), take(exit_engine, 2, limits)
+    with exit_engine.begin() as connection:
+        OrderBudgetRepository(connection, limits).count_from_now(ACCOUNT, 2, first.taken_at)
+    taken = taken_at(exit_engine)
+    assert taken[:3] == [first.taken_at, second.taken_at, second.taken_at]
+    assert len(taken) == 5 and all(later > second.taken_at for later in taken[3:])
+    assert take(exit_engine, 9, limits, Unused(1, first.taken_at)).granted == 6, "the unsent one is handed back"
+
+
 def test_orders_beyond_the_budget_wait_and_say_so(
     exit_engine: Engine, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
