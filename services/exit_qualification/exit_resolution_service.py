@@ -16,6 +16,7 @@ from services.exit_qualification.orders.requalifying.locked_exit import LockedEx
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.events import Event
@@ -88,8 +89,8 @@ def _refuse_order_of_another_exit(uow: UnitOfWork, intent: ExitIntent, decision:
     """Refuse an order with another exit's fills: they are stored once, so this exit would stay without."""
     if decision.broker_order_id is None:
         return
-    intents = ExitIntentRepository(uow.connection)
-    found = intents.find(user_broker_id=intent.user_broker_id, order_id=decision.broker_order_id, limit=2)
+    wanted = ExitFilter(user_broker_id=intent.user_broker_id, order_id=decision.broker_order_id)
+    found = ExitLists(uow.connection).oldest(wanted, limit=2)
     others = [it.intent_id for it in found if it.intent_id != intent.intent_id]
     if others:
         raise InvalidInput(f"order {decision.broker_order_id} is the order of exit {others[0]}")

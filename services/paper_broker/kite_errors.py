@@ -55,6 +55,11 @@ def not_working(verb: str, status: str) -> KiteError:
     return KiteError("OrderException", f"Order cannot be {verb} as it is {status}.")
 
 
+def changed_too_often() -> KiteError:
+    """Return the error for one change of an order too many."""
+    return KiteError("NetworkException", "Maximum allowed order modifications exceeded.", 429)
+
+
 def no_such_order() -> KiteError:
     """Return the error for an order id missing in the account's book of the day."""
     return KiteError("OrderException", "Couldn't find that `order_id`.", 404)

@@ -85,7 +85,7 @@ def order(of: Order) -> Json:
         "order_type": of.order_type,
         "transaction_type": of.side,
         "validity": of.validity,
-        "validity_ttl": 0,
+        "validity_ttl": of.ttl_minutes or 0,
         "product": of.product,
         "quantity": of.quantity,
         "disclosed_quantity": 0,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from services.paper_broker.kite_errors import bad_input
+from services.paper_broker.kite_errors import bad_input, changed_too_often
 from services.paper_broker.matching import reaches_trigger
 from services.paper_broker.orders import LIMITED, MAX_VALUE_UNITS, STOPS, Order, OrderRequest, OrderType, Side
 from shared.contracts.events import describe
@@ -24,6 +24,9 @@ Amount = Annotated[Decimal, Field(ge=0, le=10**9)]
 Protection = Annotated[Decimal, Field(ge=-1, le=100)]
 Quantity = Annotated[int, Field(gt=0, le=10**9)]
 _SYMBOL: TypeAdapter[str] = TypeAdapter(Symbol)
+
+MOST_CHANGES = 25
+"""Changes of an order by its account; Kite refuses further ones."""
 
 NO_PROTECTION = (
     "Market orders without market protection are not allowed via API."
@@ -124,8 +127,10 @@ def modified(order: Order, form: ModifyForm, now_ms: int) -> Order:
     Raises
     ------
     KiteError
-        InputException if these terms are invalid for the order.
+        InputException if these terms are invalid for the order; NetworkException if it was changed too often.
     """
+    if order.modified >= MOST_CHANGES:
+        raise changed_too_often()
     order_type = form.order_type or order.order_type
     quantity = form.quantity or order.quantity
     if quantity <= order.filled_quantity:
@@ -147,7 +152,7 @@ def modified(order: Order, form: ModifyForm, now_ms: int) -> Order:
         trigger_units=trigger,
         protection_units=protection,
         status="TRIGGER PENDING" if trigger is not None and not was_triggered else "OPEN",
-        modified=1,
+        modified=order.modified + 1,
         updated_ms=now_ms,
     )
 

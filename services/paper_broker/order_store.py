@@ -12,7 +12,7 @@ from services.paper_broker.orders import Execution, FillPlan, Order, Stage
 
 _COLUMNS = """order_number, account, symbol, side, product, order_type, validity, quantity, limit_units,
     protection_units, tag, status, status_message, filled_quantity, filled_value, modified, placed_ms, updated_ms,
-    trigger_units"""
+    trigger_units, ttl_minutes"""
 _STATE_FIELDS = (
     "status",
     "status_message",
@@ -38,7 +38,7 @@ _TO_RESUME = (
     " WHERE status = 'OPEN' AND resume_ms <= ? AND order_number >= ?"
     " ORDER BY resume_ms, order_number LIMIT ?"
 )
-_INSERT = f"INSERT INTO orders ({_COLUMNS}, fill_plan, resume_ms) VALUES ({', '.join('?' * 21)})"  # noqa: S608  # constants
+_INSERT = f"INSERT INTO orders ({_COLUMNS}, fill_plan, resume_ms) VALUES ({', '.join('?' * 22)})"  # noqa: S608  # constants
 _UPDATE = (
     f"UPDATE orders SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)},"  # noqa: S608  # constants
     " order_type = ?, validity = ?, protection_units = ? WHERE order_number = ?"

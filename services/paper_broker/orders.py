@@ -53,7 +53,10 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Order in the book. `filled_value` is Σ quantity · price of its fills; a stop order keeps its trigger."""
+    """Order in the book. `filled_value` is Σ quantity · price of its fills; a stop order keeps its trigger.
+
+    `modified` counts the changes by its account.
+    """
 
     number: int
     account: str
@@ -74,6 +77,7 @@ class Order:
     placed_ms: int
     updated_ms: int
     trigger_units: int | None = None
+    ttl_minutes: int | None = None
 
     @property
     def is_working(self) -> bool:
@@ -132,6 +136,7 @@ def placed(request: OrderRequest, account: str, number: int, now_ms: int) -> Ord
         placed_ms=now_ms,
         updated_ms=now_ms,
         trigger_units=request.trigger_units,
+        ttl_minutes=request.ttl_minutes,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 """Ledger version, stored in ``PRAGMA user_version``; older versions are upgraded, others are refused."""
 
 _ORDERS = """
@@ -23,17 +23,20 @@ CREATE TABLE {name} (
     status_message   TEXT,
     filled_quantity  INTEGER NOT NULL CHECK (filled_quantity BETWEEN 0 AND quantity),
     filled_value     INTEGER NOT NULL,
-    modified         INTEGER NOT NULL,
+    modified         INTEGER NOT NULL,  -- how often by its account
     placed_ms        INTEGER NOT NULL,
     updated_ms       INTEGER NOT NULL,
     fill_plan        TEXT,     -- JSON [[from_ms, filled_at_most], ...]; NULL: at once and whole
     resume_ms        INTEGER,  -- when the plan next allows more
-    trigger_units    INTEGER CHECK (trigger_units > 0),
+    trigger_units    INTEGER CHECK (trigger_units > 0),{ttl}
     CHECK ((order_type IN ('LIMIT', 'SL')) = (limit_units IS NOT NULL)),
     CHECK ((order_type IN ('SL', 'SL-M')) = (trigger_units IS NOT NULL)),
     CHECK (status <> 'TRIGGER PENDING' OR (trigger_units IS NOT NULL AND filled_quantity = 0)),
     CHECK ((status = 'COMPLETE') = (filled_quantity = quantity))
 ) STRICT;"""
+
+_TTL = """
+    ttl_minutes      INTEGER,  -- of validity TTL"""
 
 _ORDER_INDEXES = """
 CREATE INDEX orders_of_account ON orders (account, order_number);
@@ -91,7 +94,7 @@ CREATE INDEX surprises_hidden ON surprises (shown_from_ms) WHERE shown_from_ms I
 """
 
 TABLES = f"""
-{_ORDERS.format(name="orders")}
+{_ORDERS.format(name="orders", ttl=_TTL)}
 {_ORDER_INDEXES}
 {_GTTS}
 {_SURPRISES}
@@ -184,7 +187,7 @@ _OLD_COLUMNS = """order_number, account, symbol, side, product, order_type, vali
 
 UPGRADES = {
     1: f"""
-{_ORDERS.format(name="new_orders")}
+{_ORDERS.format(name="new_orders", ttl="")}
 INSERT INTO new_orders ({_OLD_COLUMNS}) SELECT {_OLD_COLUMNS} FROM orders;
 DROP TABLE orders;
 ALTER TABLE new_orders RENAME TO orders;
@@ -192,5 +195,6 @@ ALTER TABLE new_orders RENAME TO orders;
 ALTER TABLE order_states ADD COLUMN trigger_units INTEGER;
 {_GTTS}""",  # noqa: S608  # constants
     2: _SURPRISES,
+    3: "ALTER TABLE orders ADD COLUMN ttl_minutes INTEGER;",
 }
 """Statements to bring a ledger of a version to the next one; foreign keys must be off."""

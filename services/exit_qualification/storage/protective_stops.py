@@ -172,6 +172,19 @@ UPDATE exit_intents i
       FOR UPDATE OF h SKIP LOCKED)
 """)
 
+NOTE_REFUSED_TOKEN = text("""
+-- protective_stops.note_refused_token: exits of an account waiting for their trade's stop say so
+UPDATE exit_intents i
+   SET error_code = :code, error_message = :message, version = version + 1
+ WHERE i.intent_id IN (
+   SELECT h.intent_id FROM exit_intents h
+     JOIN protective_stops s ON s.trade_id = h.trade_id AND s.ended_at IS NULL AND s.status <> 'WANTED'
+    WHERE h.user_broker_id = :user_broker_id AND h.status = 'APPROVED' AND h.executable AND h.deleted_at IS NULL
+      AND h.error_code IS DISTINCT FROM :code
+    LIMIT :limit
+      FOR UPDATE OF h SKIP LOCKED)
+""")
+
 HELD_BY_STOP = "PROTECTIVE_STOP"
 HELD_MESSAGE = "the broker holds the trade's protective stop; the exit is sent once its cancellation is confirmed"
 LIMIT = 1000
@@ -319,6 +332,11 @@ SELECT {COLUMNS} FROM protective_stops s WHERE {" AND ".join(conditions) or "tru
     def note_held(self) -> None:
         """Let exits waiting for the cancellation of a stop show it as their error."""
         self._connection.execute(NOTE_HELD, {"code": HELD_BY_STOP, "message": HELD_MESSAGE, "limit": LIMIT})
+
+    def note_refused_token(self, user_broker_id: str, code: str, message: str) -> None:
+        """Let exits waiting for the cancellation of a stop show that the broker refuses the account's token."""
+        values = {"user_broker_id": user_broker_id, "code": code, "message": message, "limit": LIMIT}
+        self._connection.execute(NOTE_REFUSED_TOKEN, values)
 
     def update(self, stop: ProtectiveStop, **changes: Any) -> ProtectiveStop:
         """Change columns of the row at the version read; return the updated stop.

@@ -123,6 +123,18 @@ def test_a_limit_order_fills_when_crossed_and_can_be_modified(broker: RunningBro
     assert (order["status"], order["filled_quantity"], order["modified"]) == ("COMPLETE", 40, True)
 
 
+def test_an_order_is_changed_25_times_at_most(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    order_id = limit_order(kite, "SELL", 1010)
+    for nth in range(25):
+        kite.modify_order(kite.VARIETY_REGULAR, order_id, price=1011 + nth)
+    with pytest.raises(kite_exceptions.NetworkException, match="modifications exceeded") as refused:
+        kite.modify_order(kite.VARIETY_REGULAR, order_id, price=1010)
+    assert (refused.value.code, the_order(kite, order_id)["price"]) == (429, 1035)
+    kite.cancel_order(kite.VARIETY_REGULAR, order_id)
+    assert the_order(kite, order_id)["status"] == "CANCELLED"
+
+
 def test_positions_net_entries_and_fills(broker: RunningBroker, kite: KiteConnect) -> None:
     broker.price("NSE:INFY", "1010.00")
     now = broker.desk.records.now_ms()
@@ -260,7 +272,9 @@ def test_validities_follow_the_rules_in_force(kite: KiteConnect, changes: dict[s
 
 
 def test_an_order_of_some_minutes_works_until_then(broker: RunningBroker, kite: KiteConnect) -> None:
-    assert the_order(kite, market_order(kite, validity="TTL", validity_ttl=1))["status"] == "OPEN"
+    order = the_order(kite, market_order(kite, validity="TTL", validity_ttl=1))
+    assert (order["status"], order["validity"], order["validity_ttl"]) == ("OPEN", "TTL", 1)
+    assert the_order(kite, market_order(kite))["validity_ttl"] == 0
     assert broker.anything_due()
 
 

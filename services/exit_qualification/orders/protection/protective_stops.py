@@ -19,7 +19,13 @@ from services.exit_qualification.domain.protective_stop import (
 )
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders, raise_failures
-from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.brokers.port import (
+    TOKEN_EXPIRED,
+    BrokerPort,
+    Brokers,
+    BrokerUnavailable,
+    TokenExpired,
+)
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.metrics import PROTECTIVE_STOPS
 from services.exit_qualification.orders.protection.followed_trails import followed_triggers
@@ -32,6 +38,7 @@ from services.exit_qualification.orders.reconciling.broker_books import (
     read_single_orders,
 )
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
+from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey
@@ -151,7 +158,19 @@ class ProtectiveStops:
                 and not account.token_refused
             }
         )
+        self._note_refused_tokens(failures)
         raise_failures(failures)
+
+    def _note_refused_tokens(self, failures: Mapping[str, BaseException]) -> None:
+        """Let waiting exits say that their broker refuses the token; by this the account is marked, as after a send."""
+        refused = {account: error for account, error in failures.items() if isinstance(error, TokenExpired)}
+        if not refused:
+            return
+        with self._open_unit() as uow:
+            stops = ProtectiveStopRepository(uow.connection)
+            for account, error in sorted(refused.items()):
+                stops.note_refused_token(account, TOKEN_EXPIRED, str(error)[:LONGEST_ERROR])
+            uow.commit()
 
     def _keep(self, account: UserBroker, standing: Sequence[StandingStop]) -> None:
         """Read the account's books, then act on its stops as they are now."""

@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.protective_stop import MOST_CHANGES, ProtectiveStop
+from services.exit_qualification.orders.accounts.token_watch import TokenWatch
+from services.exit_qualification.orders.brokers.port import BrokerUnavailable, TokenExpired
 from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.order_updates import notify_order_update
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
@@ -148,6 +150,31 @@ def test_another_exit_waits_until_the_stop_is_cancelled(scenario: OrderScenario,
     scenario.expect(intent, IntentStatus.FILLED)
     scenario.stops.keep_once()
     assert (len(broker.placed), len(exits_of(scenario, trade))) == (2, 1)
+
+
+def test_an_exit_behind_a_stop_shows_that_the_token_is_refused(
+    scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trade = protected(scenario, broker)
+    intent = scenario.detect(trade, ExitReason.TARGET)
+
+    def refuse(*_: object) -> None:
+        raise TokenExpired("the session has ended")
+
+    with monkeypatch.context() as patched:
+        for call in ("cancel", "order", "orders"):
+            patched.setattr(broker, call, refuse)
+        with pytest.raises(BrokerUnavailable):
+            scenario.stops.keep_once()
+        TokenWatch(scenario.open_unit, scenario.brokers, scenario.clock).look_once()
+    assert scenario.expect(intent, IntentStatus.APPROVED).error_code == "TOKEN_EXPIRED"
+    assert scenario.switches().brokers["paper"].token_refused
+    scenario.stops.keep_once()
+    assert broker.cancels == [], "an account with a refused token is left alone"
+    TokenWatch(scenario.open_unit, scenario.brokers, scenario.clock).look_once()
+    keep_until(scenario, trade, Status.CANCELLED)
+    assert scenario.sender.execute_next()
+    assert scenario.expect(intent, IntentStatus.PLACED).error_code is None
 
 
 def test_stop_filling_during_cancellation_is_the_exit(scenario: OrderScenario, broker: ScriptedBroker) -> None:
