@@ -98,7 +98,7 @@ SPREADSHEETS = st.fixed_dictionaries(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=SPREADSHEETS)
-def test_a_note_from_any_spreadsheet_is_the_same_note_or_refused(tmp_path: Path, written: dict[str, Any]) -> None:
+def test_any_spreadsheet_gives_the_same_note_or_an_error(tmp_path: Path, written: dict[str, Any]) -> None:
     note = tmp_path / "note.csv"
     note.write_text(NOTE)
     (meant,) = read_input_file(note, read_contract_note)

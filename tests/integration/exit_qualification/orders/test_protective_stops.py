@@ -152,7 +152,7 @@ def test_another_exit_waits_until_the_stop_is_cancelled(scenario: OrderScenario,
     assert (len(broker.placed), len(exits_of(scenario, trade))) == (2, 1)
 
 
-def test_an_exit_behind_a_stop_shows_that_the_token_is_refused(
+def test_an_exit_behind_a_stop_shows_a_refused_token(
     scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trade = protected(scenario, broker)
