@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from services.trade_management.charge_rates import ChargeRates
@@ -21,7 +22,7 @@ from services.trade_management.domain.trade import (
     check_opening,
 )
 from services.trade_management.storage.closures import TradeClosureRepository
-from services.trade_management.storage.corporate_actions import CorporateActionRepository
+from services.trade_management.storage.corporate_actions import CorporateActionRepository, StoredAction
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository
 from services.trade_management.storage.user_brokers import Standing, Standings, UserBrokerRepository
@@ -94,6 +95,16 @@ class EntriesHeld(Conflict):
     code = "account_held"
 
 
+class CorporateActionSince(Conflict):
+    """Trade entered before a corporate action on its symbol that was applied already: its terms are of before."""
+
+    code = "corporate_action_since"
+
+
+TOLD_LATE: Final = timedelta(seconds=1)
+"""Age of an entry from which corporate actions since then are looked for; requests take less on their way."""
+
+
 class TradeManagementService:
     """The only writer of trades. Uses the caller's unit of work and never commits it."""
 
@@ -116,8 +127,13 @@ class TradeManagementService:
         - `WouldExitNow`: the last price meets the plan.
         - `UserBrokersNotKnown`: no user broker is known yet.
         - `EntriesHeld`: the user broker lost more than its limit.
+        - `CorporateActionSince`: an action since its entry was applied to the open trades of its symbol.
         """
-        judged = [self._judged(opening, standings[opening.trade.user_broker_id]) for opening in openings]
+        since = self._actions_since(uow, openings)
+        judged = [
+            since.get(opening.trade.trade_id) or self._judged(opening, standings[opening.trade.user_broker_id])
+            for opening in openings
+        ]
         sound = [opening for opening in judged if isinstance(opening, Opening)]
         stored = TradeRepository(uow.connection).insert(
             [(it.trade, it.plan.model_dump_json(exclude_none=True)) for it in sound]
@@ -125,6 +141,20 @@ class TradeManagementService:
         for opening in sound:
             uow.emit(opened(opening.trade, opening.plan), traceparent=opening.traceparent)
         return [stored[it.trade.trade_id] if isinstance(it, Opening) else it for it in judged]
+
+    def _actions_since(self, uow: UnitOfWork, openings: Sequence[Opening]) -> dict[UUID, CorporateActionSince]:
+        """Return the refusal of each trade with a corporate action since its entry; without late ones ask nothing."""
+        before = self._clock.now() - TOLD_LATE
+        late = [opening.trade for opening in openings if opening.trade.entered_at < before]
+        if not late:
+            return {}
+        actions = CorporateActionRepository(uow.connection).in_force_on({trade.symbol for trade in late})
+        return {
+            trade.trade_id: _since(trade, action)
+            for trade in late
+            for action in actions
+            if action.symbol == trade.symbol and trade.entered_at < action.effective_at
+        }
 
     def _judged(self, opening: Opening, standing: Standing) -> Opening | ExitflowError:
         """Return an opening with its plan sized, or why it is refused."""
@@ -264,6 +294,15 @@ class TradeManagementService:
         TradeFillRepository(uow.connection).record(fills)
         TradeClosureRepository(uow.connection).add(closures)
         TradeRepository(uow.connection).reduce(list(last.values()))
+
+
+def _since(trade: Trade, action: StoredAction) -> CorporateActionSince:
+    at = action.effective_at.isoformat()
+    return CorporateActionSince(
+        f"{trade.symbol} had a {action.kind} effective at {at}, after this entry: send the symbol, quantity and prices "
+        "of after it, with an entered_at from then on",
+        action_id=str(action.action_id),
+    )
 
 
 def _require_user_broker(user_broker_id: str, standing: Standing) -> None:

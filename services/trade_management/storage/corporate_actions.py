@@ -60,6 +60,10 @@ class CorporateActionRepository:
         )
         return found[0] if found else None
 
+    def in_force_on(self, symbols: Collection[str]) -> list[StoredAction]:
+        """Return the actions of these symbols that were not reversed."""
+        return self._find(CorporateActionRow.symbol.in_(symbols), CorporateActionRow.reversed_at.is_(None))
+
     def newest(self, limit: int) -> list[StoredAction]:
         """Return the last actions, newest first, reversed ones too."""
         return self._find(limit=limit)

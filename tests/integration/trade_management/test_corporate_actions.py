@@ -19,6 +19,7 @@ from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.plan import ExitPlan
 from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows, stored
 from tests.integration.trade_management.test_closing import apply, report
+from tests.integration.trade_management.test_trade_api import post
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 SPLIT = {"kind": "SPLIT", "symbol": "NSE:INFY", "ratio": "1:10"}
@@ -73,6 +74,24 @@ def test_a_split_changes_open_trades_and_plans_once(client: TestClient, trade_en
         "corporate_action.apply",
         [str(trade.trade_id)],
     )
+
+
+def test_an_entry_told_after_a_later_split_is_refused(client: TestClient, trade_engine: Engine) -> None:
+    """Its quantity and prices are of before: nothing would adjust it any more."""
+    open_trade(trade_engine)
+    action_id = act(client, SPLIT).json()["items"][0]["action_id"]
+    before, after = rfc3339(CLOCK.now() - timedelta(minutes=5)), rfc3339(CLOCK.now())
+    refused = post(client, entered_at=before)
+    assert (refused.status_code, refused.json()["code"], refused.json()["action_id"]) == (
+        409,
+        "corporate_action_since",
+        action_id,
+    )
+    assert post(client, entered_at=before, symbol="NSE:TCS").status_code == 201
+    assert post(client, entered_at=after).status_code == 201
+    assert post(client, entered_at=...).status_code == 201
+    assert reverse(client, action_id).status_code == 200
+    assert post(client, entered_at=before).status_code == 201, "a reversed action counts no more"
 
 
 def test_split_trade_earns_same_profit_as_unsplit_trade(client: TestClient, trade_engine: Engine) -> None:
