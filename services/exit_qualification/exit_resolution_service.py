@@ -8,7 +8,7 @@ from uuid import UUID
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.domain.resolution import Decision, Resolution, refuse_contradictions
+from services.exit_qualification.domain.resolution import Decision, KnownFill, Resolution, refuse_contradictions
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
@@ -59,8 +59,7 @@ class ExitResolutionService:
         if intent.status not in UNDECIDED:
             raise NotResolvable(_why_not(intent))
         now = OrderQueues(uow.connection).now()
-        stored = ExitFillRepository(uow.connection).of_intent(intent_id)
-        refuse_contradictions(intent, decision, stored, now)
+        refuse_contradictions(intent, decision, _stored(uow, intent_id), now)
         _refuse_order_of_another_exit(uow, intent, decision)
         account = SwitchRepository(uow.connection).broker(intent.user_broker_id)
         writer = OutcomeWriter(uow.connection, account, self._terms, now)
@@ -83,6 +82,11 @@ def _why_not(intent: ExitIntent) -> str:
     if intent.status in UNSENT:
         return f"exit {intent.intent_id} was not sent; withdraw it instead"
     return f"exit {intent.intent_id} has ended as {intent.status}"
+
+
+def _stored(uow: UnitOfWork, intent_id: UUID) -> list[KnownFill]:
+    found = ExitFillRepository(uow.connection).of_intent(intent_id)
+    return [KnownFill(it.broker_trade_id, it.quantity, it.price, it.filled_at) for it in found]
 
 
 def _refuse_order_of_another_exit(uow: UnitOfWork, intent: ExitIntent, decision: Decision) -> None:

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Final
 
 from services.exit_qualification.domain.intent import ExitIntent
-from shared.contracts.exits import Fill
 from shared.errors import InvalidInput
 
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
@@ -27,7 +26,7 @@ class Resolution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownFill:
-    """Execution read at the broker by an operator. Price in rupees."""
+    """Execution of an exit's order, read at the broker by an operator or stored. Price in rupees."""
 
     broker_trade_id: str
     quantity: int
@@ -44,7 +43,7 @@ class Decision:
     broker_order_id: str | None = None
 
 
-def refuse_contradictions(intent: ExitIntent, decision: Decision, stored: Sequence[Fill], now: datetime) -> None:
+def refuse_contradictions(intent: ExitIntent, decision: Decision, stored: Sequence[KnownFill], now: datetime) -> None:
     """Refuse a decision that contradicts itself, the exit, or the fills stored for it.
 
     Raises
@@ -65,7 +64,7 @@ def refuse_contradictions(intent: ExitIntent, decision: Decision, stored: Sequen
     _refuse_times(intent, decision, now)
 
 
-def _refuse_quantities(intent: ExitIntent, decision: Decision, stored: Sequence[Fill]) -> None:
+def _refuse_quantities(intent: ExitIntent, decision: Decision, stored: Sequence[KnownFill]) -> None:
     new = {fill.broker_trade_id: fill.quantity for fill in decision.fills}
     total = sum(({fill.broker_trade_id: fill.quantity for fill in stored} | new).values())
     if len(new) < len(decision.fills):
@@ -78,7 +77,7 @@ def _refuse_quantities(intent: ExitIntent, decision: Decision, stored: Sequence[
         raise InvalidInput("send broker_order_id: the broker's id of the order is not known here")
 
 
-def _refuse_other_facts(decision: Decision, stored: Sequence[Fill]) -> None:
+def _refuse_other_facts(decision: Decision, stored: Sequence[KnownFill]) -> None:
     """Refuse other facts of a stored fill: the stored ones would count in silence."""
     known = {fill.broker_trade_id: fill for fill in stored}
     for fill in decision.fills:
