@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 ASK_LIMIT_S = 4
+SILENT = "does not answer"
+"""Beginning of the problem of a process without an answer."""
 OK = 200
 
 
@@ -48,7 +50,7 @@ def problem_of(root_url: str) -> str | None:
     try:
         status, body = _get(root_url, "/readyz")
     except (OSError, http.client.HTTPException) as error:
-        return f"does not answer ({error or type(error).__name__})"
+        return f"{SILENT} ({error or type(error).__name__})"
     return None if status == OK else _told(status, body)
 
 

@@ -7,10 +7,11 @@ from http import HTTPStatus
 
 from confluent_kafka import KafkaException
 
-from deploy.compose.health_probe import problem_of
+from deploy.compose.health_probe import SILENT, problem_of
 from services.cli.support.api_client import ApiClient, Refused
 from services.cli.support.connection import Target
 from services.doctor import rules
+from services.doctor.asking import side_by_side
 from services.doctor.consumer_lag import consumer_lag
 from services.doctor.symptom import Symptom, problem
 from shared.clock import SystemClock, trading_day
@@ -19,6 +20,7 @@ from shared.errors import Unavailable
 from shared.kafka.clients import open_admin
 from shared.settings import Settings
 
+EXIT_API, TRADE_API = "exit-api", "trade-api"
 KAFKA_LIMIT_S = 10
 MOST_EXITS = 200
 """Most exits under way to examine, oldest first."""
@@ -26,36 +28,60 @@ MOST_EXITS = 200
 
 def examine(target: Target, processes: Mapping[str, str]) -> list[Symptom]:
     """Return every symptom of the system once; `processes` has the root URL of each process by name."""
-    return list(dict.fromkeys(_examine(target, processes)))  # a stopped API fails every question with one symptom
+    problems = dict(zip(processes, side_by_side(problem_of, processes.values()), strict=True))
+    return [
+        *rules.unready_processes(problems),
+        *rules.lagging_consumers(consumer_lag(processes)),
+        *_ask_kafka(target.settings()),
+        *_ask_exit_api(target, problems.get(EXIT_API)),
+        *_ask_trade_api(target, problems.get(TRADE_API)),
+    ]
 
 
-def _examine(target: Target, processes: Mapping[str, str]) -> Iterator[Symptom]:
+def _ask_exit_api(target: Target, known: str | None) -> Iterator[Symptom]:
     now = SystemClock().now()
-    yield from rules.unready_processes({name: problem_of(url) for name, url in processes.items()})
-    yield from rules.lagging_consumers(consumer_lag(processes))
-    yield from _ask_kafka(target.settings())
-    with ApiClient(target.exit_api, target.token) as exits, ApiClient(target.trade_api, target.token) as trades:
-        yield from _ask("exit-api", lambda: rules.controls(exits.get("/kill-switch"), exits.get("/rollout")))
-        yield from _ask("exit-api", lambda: rules.accounts(exits.get("/brokers")["items"]))
-        yield from _ask("exit-api", lambda: rules.held_exits(exits.items("/exits/pending", limit=MOST_EXITS)))
-        yield from _ask("exit-api", lambda: rules.missing_stops(exits.items("/protective-stops/missing", MOST_EXITS)))
-        yield from _ask("exit-api", lambda: rules.calendars(exits.get("/calendars")["items"], trading_day(now)))
-        yield from _ask("exit-api", lambda: rules.instruments(exits.get("/instruments/loads")["items"], now))
-        yield from _ask("exit-api", lambda: rules.outbox("exit", exits.get("/outbox")["totals"]))
-        yield from _ask("trade-api", lambda: rules.outbox("trade", trades.get("/outbox")["totals"]))
+    with ApiClient(target.exit_api, target.token) as api:
+        yield from _ask(
+            EXIT_API,
+            known,
+            lambda: rules.controls(api.get("/kill-switch"), api.get("/rollout")),
+            lambda: rules.accounts(api.get("/brokers")["items"]),
+            lambda: rules.held_exits(api.items("/exits/pending", limit=MOST_EXITS)),
+            lambda: rules.missing_stops(api.items("/protective-stops/missing", MOST_EXITS)),
+            lambda: rules.calendars(api.get("/calendars")["items"], trading_day(now)),
+            lambda: rules.instruments(api.get("/instruments/loads")["items"], now),
+            lambda: rules.outbox("exit", api.get("/outbox")["totals"]),
+        )
 
 
-def _ask(name: str, question: Callable[[], Iterator[Symptom]]) -> list[Symptom]:
-    try:
-        return list(question())
-    except Unavailable as error:
-        return [problem(name, str(error), "exitflow status; start it again if it ended")]
-    except Refused as error:
-        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            action = "set EXITFLOW_PUBLIC_TOKEN to a token of scope read: exitflow tokens create"
-        else:
-            action = f"look at the log of {name}; is it of this version? exitflow --version"
-        return [problem(name, str(error), action)]
+def _ask_trade_api(target: Target, known: str | None) -> Iterator[Symptom]:
+    with ApiClient(target.trade_api, target.token) as api:
+        yield from _ask(TRADE_API, known, lambda: rules.outbox("trade", api.get("/outbox")["totals"]))
+
+
+def _ask(name: str, known: str | None, *questions: Callable[[], Iterator[Symptom]]) -> Iterator[Symptom]:
+    """Yield the symptoms of each question; a silent API is asked nothing more.
+
+    `known` is its problem of readiness: it is told already, so the API's silence is not told again.
+    """
+    if known is not None and known.startswith(SILENT):
+        return
+    for question in questions:
+        try:
+            yield from list(question())
+        except Unavailable as error:
+            if known is None:
+                yield problem(name, str(error), rules.remedy_of(str(error)))
+            return
+        except Refused as error:
+            yield problem(name, str(error), _remedy_of_refusal(name, error))
+            return
+
+
+def _remedy_of_refusal(name: str, error: Refused) -> str:
+    if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "set EXITFLOW_PUBLIC_TOKEN to a token of scope read: exitflow tokens create"
+    return f"look at the log of {name}; is it of this version? exitflow --version"
 
 
 def _ask_kafka(settings: Settings) -> list[Symptom]:

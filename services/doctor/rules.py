@@ -33,11 +33,11 @@ READINESS_ACTIONS: Final = (
     ("access token", RENEW_ACCESS),
     ("another server", "exitflow outbox rebase --dry-run"),
     ("gaps", "exitflow gaps list"),
-    ("waiting", "end the transaction with the lock on the row; see waiting_work in /metrics"),
     ("kafka", "check Kafka and its topics; the runbook's table of topics has each message"),
+    ("waiting:", "end the transaction with the lock on the row; see waiting_work in /metrics"),
     ("does not answer", "look at its log; start it again if it ended"),
 )
-"""Words of a readiness problem and the remedy; the first fit counts."""
+"""Words of a readiness problem, in small letters, and the remedy; the first fit counts."""
 
 STATUS_ACTIONS: Final = {
     "PENDING": "exitflow exits show ID: a gate defers it",
@@ -53,8 +53,12 @@ def unready_processes(problems: Mapping[str, str | None]) -> Iterator[Symptom]:
     """Yield a problem for each process not ready; `problems` has None for a ready one."""
     for name, found in problems.items():
         if found is not None:
-            action = next((action for word, action in READINESS_ACTIONS if word in found), "exitflow status; its log")
-            yield problem(name, found, action)
+            yield problem(name, found, remedy_of(found))
+
+
+def remedy_of(found: str) -> str:
+    """Return the next step for a process with this problem of readiness."""
+    return next((action for word, action in READINESS_ACTIONS if word in found.casefold()), "exitflow status; its log")
 
 
 def held_exits(intents: Iterable[Json]) -> Iterator[Symptom]:

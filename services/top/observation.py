@@ -99,8 +99,8 @@ class Observer:
         self._open = httpx.Client(timeout=LIMIT_S, **directly)
         self._apis = {target.exit_api.rstrip("/"), target.trade_api.rstrip("/")}
         self._known = httpx.Client(timeout=LIMIT_S, headers=headers, **directly)
-        self._exits = ApiClient(target.exit_api, target.token)
-        self._pool = ThreadPoolExecutor(max_workers=max(1, 2 * len(processes)), thread_name_prefix="look")
+        self._exits = ApiClient(target.exit_api, target.token, timeout_s=LIMIT_S)
+        self._pool = ThreadPoolExecutor(max_workers=2 * len(processes) + 1, thread_name_prefix="look")
 
     def __enter__(self) -> Self:
         self._exits.__enter__()
@@ -115,17 +115,16 @@ class Observer:
         self._exits.__exit__(kind, error, trace)
 
     def look(self) -> Observation:
-        """Return the present state; a silent process costs at most a few seconds."""
+        """Return the present state; a silent process costs a few seconds, and so do several."""
         at_s = self._clock.monotonic()
         pending = self._pool.submit(self._pending)
-        looks = tuple(self._pool.map(self._look_at, self._processes.items()))
+        problems = self._pool.map(problem_of, self._processes.values())
+        samples = self._pool.map(self._samples, self._processes.values())
+        looks = tuple(map(ProcessLook, self._processes, problems, samples))
         return Observation(at_s, looks, sum((each.samples for each in looks), MetricSamples()), pending.result())
 
-    def _look_at(self, named: tuple[str, str]) -> ProcessLook:
-        name, url = named
-        return ProcessLook(name, problem_of(url), self._samples(url.rstrip("/")))
-
-    def _samples(self, url: str) -> MetricSamples:
+    def _samples(self, root: str) -> MetricSamples:
+        url = root.rstrip("/")
         client = self._known if url in self._apis else self._open
         try:
             response = client.get(f"{url}/metrics")

@@ -85,12 +85,20 @@ class ApiClient:
         Bearer token; without one the API will say so.
     transport:
         Carries the requests; by default the network.
+    timeout_s:
+        Longest wait for an answer.
     """
 
-    def __init__(self, root_url: str, token: str | None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        root_url: str,
+        token: str | None,
+        transport: httpx.BaseTransport | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._root_url = root_url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = open_client(root_url, headers, TIMEOUT_S, transport)
+        self._client = open_client(root_url, headers, timeout_s, transport)
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -28,21 +30,28 @@ HEALTHY: dict[str, Any] = {
 
 
 @pytest.fixture
-def examined(monkeypatch: pytest.MonkeyPatch) -> Any:
+def asked() -> list[str]:
+    """The questions put to both APIs."""
+    return []
+
+
+@pytest.fixture
+def examined(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> Any:
     """Returns the symptoms of a system with a status as the answer of its APIs."""
     monkeypatch.setattr(examination, "_ask_kafka", lambda _: [])
 
-    def examine(status: int, **changed: Any) -> list[Symptom]:
+    def examine(status: int, processes: Mapping[str, str] = MappingProxyType({}), **changed: Any) -> list[Symptom]:
         answers = HEALTHY | {f"/{path}": body for path, body in changed.items()}
 
         def answer(request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.path)
             body = answers[request.url.path] if status == 200 else {"code": "x", "detail": "no"}
             return httpx.Response(status, json=body)
 
         monkeypatch.setattr(
             examination, "ApiClient", lambda root, token: ApiClient(root, token, httpx.MockTransport(answer))
         )
-        return examination.examine(Target.of_settings(Settings()), {})
+        return examination.examine(Target.of_settings(Settings()), processes)
 
     return examine
 
@@ -64,3 +73,21 @@ def test_an_api_that_answers_no_question_is_one_symptom(examined: Any, status: i
     found = examined(status)
     assert [each.subject for each in found] == ["exit-api", "trade-api"]
     assert all(action in each.action for each in found)
+
+
+def test_a_silent_api_is_asked_only_once(examined: Any, asked: list[str]) -> None:
+    examined(503)
+    assert asked == ["/kill-switch", "/outbox"]
+
+
+def test_an_api_known_to_be_silent_is_not_asked(examined: Any, asked: list[str]) -> None:
+    found = examined(503, {"exit-api": "http://127.0.0.1:1"})
+    assert asked == ["/outbox"]
+    assert [each.subject for each in found] == ["exit-api", "trade-api"]
+
+
+def test_a_database_behind_an_api_is_named(monkeypatch: pytest.MonkeyPatch, examined: Any) -> None:
+    monkeypatch.setattr(examination, "problem_of", lambda _: "not ready (503): database: does not answer")
+    monkeypatch.setattr(examination, "consumer_lag", lambda _: {})
+    found = examined(503, {"exit-api": "http://127.0.0.1:1", "trade-api": "http://127.0.0.1:1"})
+    assert [(each.subject, "PostgreSQL" in each.action) for each in found] == [("exit-api", True), ("trade-api", True)]

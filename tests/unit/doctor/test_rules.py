@@ -45,6 +45,12 @@ def test_a_healthy_system_has_no_symptom() -> None:
         ("not ready (503): database: does not answer", "PostgreSQL"),
         ("not ready (503): broker paper: the access token is refused", "access token"),
         ("does not answer (Connection refused)", "log"),
+        (
+            "not ready (503): kafka: Kafka: Failed while waiting for response from broker: Local: Timed out",
+            "check Kafka",
+        ),
+        ("not ready (503): relay exit: Kafka does not answer since 2026-01-13T09:15:00Z", "check Kafka"),
+        ("not ready (503): waiting: trade 0192 waits for 20 s: its row is locked", "lock on the row"),
         ("not ready (503): something new", "exitflow status"),
     ],
 )
