@@ -98,9 +98,7 @@ def _fail(error: ExitflowError, status: int) -> NoReturn:
 
 
 def _next_step(error: ExitflowError) -> str:
-    """Return the error's advice, or one for a server without an answer unless the message has it."""
-    if advice := getattr(error, "advice", ""):
-        return f"; {advice}"
+    """Return advice for a server without an answer, unless the error has it."""
     is_told = "`exitflow " in str(error)
     return "; `exitflow doctor` finds out why" if isinstance(error, Unavailable) and not is_told else ""
 

@@ -74,7 +74,7 @@ def _ask(name: str, known: str | None, *questions: Callable[[], Iterator[Symptom
                 yield problem(name, str(error), rules.remedy_of(str(error)))
             return
         except Refused as error:
-            yield problem(name, str(error), _remedy_of_refusal(name, error))
+            yield problem(name, error.found, _remedy_of_refusal(name, error))
             return
 
 

@@ -48,17 +48,17 @@ class Refused(ExitflowError):
 
     Attributes
     ----------
-    advice:
-        The next step for a person at the command line.
+    found:
+        The message without the advice at its end.
     """
 
     code = "refused"
 
     def __init__(self, status: int, problem_code: str, detail: str, advice: str = "") -> None:
-        super().__init__(f"{detail} ({status} {problem_code})")
+        self.found = f"{detail} ({status} {problem_code})"
+        super().__init__(f"{self.found}; {advice}" if advice else self.found)
         self.status = status
         self.problem_code = problem_code
-        self.advice = advice
 
 
 def path_of(path: str, *names: str) -> str:

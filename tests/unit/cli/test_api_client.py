@@ -60,14 +60,13 @@ def test_a_problem_becomes_one_line_with_its_detail_and_code() -> None:
     api = Api(httpx.Response(422, json=problem))
     with pytest.raises(Refused) as caught:
         client(api).get("/trades")
-    assert str(caught.value) == "the request is not valid: q: m (422 invalid_input)"
+    assert str(caught.value) == "the request is not valid: q: m (422 invalid_input); `--help` lists the options"
 
 
 @pytest.mark.parametrize(("status", "step"), [(401, "exitflow tokens create"), (403, "exitflow tokens show")])
 def test_a_refused_token_says_what_to_do(status: int, step: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Refused, match=step):
         client(Api(httpx.Response(status, json={"detail": "no", "code": "unauthenticated"}))).get("/trades")
-    assert step in caught.value.advice
 
 
 def test_error_without_problem_document_is_still_one_line() -> None:

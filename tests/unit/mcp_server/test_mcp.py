@@ -126,6 +126,11 @@ def test_every_question_reads_and_nothing_else() -> None:
     assert {request.headers["authorization"] for request in apis.asked} == {"Bearer the-secret-token"}
 
 
+def test_the_page_names_every_tool() -> None:
+    page = (REPOSITORY / "docs/how-to/use-the-mcp-server.md").read_text()
+    assert [name for name in (*QUESTIONS, *CHANGES) if f"`{name}`" not in page] == []
+
+
 def test_each_question_of_an_operator_has_a_tool() -> None:
     assert set(OPERATORS_ASK.values()) <= set(QUESTIONS)
 
