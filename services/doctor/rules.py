@@ -25,16 +25,19 @@ FILE: Final = "file"
 """Source of instruments loaded by an operator at will."""
 LOAD_CALENDAR: Final = "exitflow calendar load FILE"
 LOAD_INSTRUMENTS: Final = "exitflow instruments load --from-broker"
+END_TRANSACTION: Final = "end the transaction with the lock on the row; the runbook has the query to find it"
 RENEW_ACCESS: Final = "put a new access token into EXITFLOW_BROKER_CREDENTIALS and restart exit-orders"
 
 READINESS_ACTIONS: Final = (
+    ("a lock is held", END_TRANSACTION),
     ("schema", "exitflow migrate up"),
     ("database", "check PostgreSQL and the network; the process recovers by itself"),
     ("access token", RENEW_ACCESS),
     ("another server", "exitflow outbox rebase --dry-run"),
     ("gaps", "exitflow gaps list"),
     ("kafka", "check Kafka and its topics; the runbook's table of topics has each message"),
-    ("waiting:", "end the transaction with the lock on the row; see waiting_work in /metrics"),
+    ("waiting:", END_TRANSACTION),
+    ("brokers:", "check the broker and the network; exits of the account wait, stops too"),
     ("does not answer", "look at its log; start it again if it ended"),
 )
 """Words of a readiness problem, in small letters, and the remedy; the first fit counts."""

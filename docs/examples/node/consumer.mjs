@@ -107,7 +107,11 @@ export function apply (type, event) {
 }
 
 const textOf = headers =>
-  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().at(-1).toString()]))
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().at(-1)?.toString() ?? '']))
+
+/** kafkajs reads headers of null and cannot write them. */
+const withoutNull = headers =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value ?? '']))
 
 async function main () {
   const { KAFKA_BOOTSTRAP_SERVERS: servers, TOPIC: topic, DEAD_LETTERS: deadLetters, GROUP: group } = process.env
@@ -134,7 +138,7 @@ async function main () {
         }
         if (!(error instanceof NotUsable || error instanceof SyntaxError)) throw error
         const place = { dlq_topic: topic, dlq_partition: String(partition), dlq_offset: message.offset }
-        const headers = { ...message.headers, ...place, dlq_reason: error.message }
+        const headers = { ...withoutNull(message.headers), ...place, dlq_reason: error.message }
         await producer.send({ topic: deadLetters, messages: [{ key: message.key, value: message.value, headers }] })
       }
     }

@@ -25,6 +25,7 @@ from services.exit_qualification.orders.reconciling.order_outcomes import OrderO
 from services.exit_qualification.orders.reconciling.pass_signal import PassSignal
 from services.exit_qualification.orders.reconciling.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.reconciling.placed_orders import PlacedOrders, read_filled
+from services.exit_qualification.orders.reconciling.unread_positions import UnreadPositions
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
@@ -156,7 +157,7 @@ def _loops(around: _Around) -> list[WorkLoop]:
     open_unit, brokers, terms, clock = around.open_unit, around.brokers, around.terms, around.clock
     skipped = SkippedTrades(around.health, clock)
     losses = AccountLosses(open_unit, signal_management(around.settings, clock), clock, Rest(clock))
-    external = ExternalExits(open_unit, brokers, terms, clock, Rest(clock))
+    external = ExternalExits(open_unit, brokers, terms, clock, Rest(clock), UnreadPositions(around.health))
     return [
         *_order_loops(around, skipped),
         WorkLoop(REQUALIFIER, _requalify(around, skipped), REQUALIFY_S),

@@ -51,6 +51,8 @@ def test_a_healthy_system_has_no_symptom() -> None:
         ),
         ("not ready (503): relay exit: Kafka does not answer since 2026-01-13T09:15:00Z", "check Kafka"),
         ("not ready (503): waiting: trade 0192 waits for 20 s: its row is locked", "lock on the row"),
+        ("not ready (503): relay exit: the database does not answer (a lock is held by another transaction)", "lock"),
+        ("not ready (503): brokers: positions cannot be read: paper: no answer since the last look", "the broker"),
         ("not ready (503): something new", "exitflow status"),
     ],
 )

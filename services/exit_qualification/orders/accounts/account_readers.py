@@ -55,6 +55,11 @@ class AccountReaders:
             failures, self._failures = self._failures, {}
             return failures
 
+    def at_work(self) -> set[str]:
+        """Return the accounts with running work."""
+        with self._changed:
+            return set(self._at_work)
+
     def offer(self, account: str, step: Work) -> None:
         """Run a step of an account at once, or after its running work; replace one already waiting for it."""
         with self._changed:

@@ -30,6 +30,7 @@ from services.exit_qualification.orders.brokers.port import (
 from services.exit_qualification.orders.metrics import EXTERNAL_FILLS, POSITION_SHORTFALL
 from services.exit_qualification.orders.reconciling.adopted_fills import write_adopted
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
+from services.exit_qualification.orders.reconciling.unread_positions import UnreadPositions
 from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey, Recorded
@@ -53,6 +54,8 @@ LOOK_S = 0.2
 AT_ONCE = 4
 """Accounts of a look at least. Reading all of them at once would delay the exits of the moment by as much."""
 
+NO_ANSWER = "no answer since the last look"
+
 _Account = str
 Missing = dict[PositionKey, int]
 Needed = Mapping[PositionKey, int]
@@ -75,7 +78,13 @@ class ExternalExits:
     """
 
     def __init__(
-        self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, terms: OrderTerms, clock: Clock, rest: Rest
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        brokers: Brokers,
+        terms: OrderTerms,
+        clock: Clock,
+        rest: Rest,
+        unread: UnreadPositions,
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
@@ -89,6 +98,7 @@ class ExternalExits:
         self._round_s = 0.0
         self._next_s = 0.0
         self._rest = rest
+        self._unread = unread
 
     def look_once(self) -> bool:
         """Compare the next accounts, if it is time; return False.
@@ -118,6 +128,7 @@ class ExternalExits:
         accounts = self._watched(None)
         self._missing = {name: missing for name, missing in self._missing.items() if name in accounts}
         self._looked_s = {name: at for name, at in self._looked_s.items() if name in accounts}
+        self._unread.keep(accounts.keys())
         self._left = sorted(accounts, key=lambda name: self._looked_s.get(name, -math.inf))
         self._at_once = max(AT_ONCE, math.ceil(len(self._left) * LOOK_S / self._pause_s()))
         self._round_s = now
@@ -140,11 +151,14 @@ class ExternalExits:
         }
 
     def _compare(self, accounts: Mapping[_Account, tuple[UserBroker, Needed]]) -> None:
+        why = dict.fromkeys(self._readers.at_work() & accounts.keys(), NO_ANSWER)
         failures = self._readers.run({name: partial(self._look_at, *each) for name, each in accounts.items()})
         for name, error in failures.items():
             if not isinstance(error, BrokerUnavailable):
                 raise error
             log.warning("positions of account %s could not be compared: %s", name, error)
+            why[name] = str(error)
+        self._unread.looked_at(accounts.keys(), why)
 
     def _look_at(self, account: UserBroker, needed: Needed) -> None:
         broker = self._brokers.port(account)

@@ -31,6 +31,7 @@ from services.exit_qualification.orders.reconciling.external_exits import Extern
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
 from services.exit_qualification.orders.reconciling.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.reconciling.placed_orders import read_filled
+from services.exit_qualification.orders.reconciling.unread_positions import UnreadPositions
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
@@ -110,7 +111,8 @@ class OrderScenario:
             self.open_unit, self._gates, self.terms, self.skipped, self.clock, no_rest, self._progressed
         )
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
-        self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock, no_rest)
+        unread = UnreadPositions(self.health)
+        self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock, no_rest, unread)
         self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.skipped, self.clock)
         self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.skipped)
 

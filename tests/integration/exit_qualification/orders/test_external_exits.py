@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType, RolloutMode
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 def by_hand(quantity: int, side: OrderSide = OrderSide.SELL, product: ProductType = ProductType.MIS) -> ExitOrder:
@@ -207,6 +208,41 @@ def test_a_missing_order_stays_unknown_while_positions_cannot_be_read(
     monkeypatch.undo()
     quick_scenario.reconciler.reconcile_once()
     quick_scenario.expect(exit_, IntentStatus.FAILED)
+
+
+def test_a_broker_refusing_its_positions_makes_the_process_unready(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    scenario.open_trade()
+    broker.is_down = True
+    look(scenario)
+    assert scenario.health.problems()["brokers"] == "positions cannot be read: paper: positions: down"
+    broker.is_down = False
+    look(scenario, times=1)
+    assert "brokers" not in scenario.health.problems()
+
+
+def test_a_broker_without_an_answer_makes_the_process_unready(
+    scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = OrderScenario(scenario.engine, broker, replace(scenario.terms, pass_limit=timedelta(milliseconds=10)))
+    hasty.open_trade()
+    thawed = threading.Event()
+
+    def wait(**_: bool) -> list[object]:
+        assert thawed.wait(LIMIT_S)
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broker, "positions", wait)
+        look(hasty, times=1)
+        assert "brokers" not in hasty.health.problems()
+        look(hasty, times=1)
+        assert "paper: no answer" in hasty.health.problems()["brokers"]
+        thawed.set()
+    wait_until(lambda: not hasty.external._readers.at_work(), "the read ends")
+    look(hasty, times=1)
+    assert "brokers" not in hasty.health.problems()
 
 
 def test_several_copies_adopt_a_fill_once(scenario: OrderScenario, broker: ScriptedBroker) -> None:
