@@ -26,6 +26,11 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert missing == []
 
 
+def test_no_page_of_the_site_needs_another_host() -> None:
+    """The theme would load the renderer of mermaid from the internet; GitHub draws the README itself."""
+    assert [page.name for page in DOCS.rglob("*.md") if "```mermaid" in page.read_text()] == []
+
+
 def test_guarantees_name_tests_that_exist() -> None:
     named = FILE.findall((DOCS / "guarantees.md").read_text())
     assert len(named) >= 15

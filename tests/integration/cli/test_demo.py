@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import wanted_kafka
+from tests.integration.cli.documented_page import DocumentedPage
 from tests.support.servers import server_directory
 from tests.support.waiting import wait_until
 from tests.unit.cli.results import Result
@@ -230,3 +231,35 @@ def test_the_status_shows_every_process_ready(data_dir: str, exitflow: Exitflow)
     assert shown.status == 0
     names = {process["name"] for process in json.loads(shown.out)["processes"]}
     assert {"postgres", "kafka", "relay", "exit-ticks", "exit-orders", "trade-fills"} <= names
+
+
+PAGES = {
+    "exit-in-legs.md": 3,
+    "hold-stops-at-the-broker.md": 8,
+    "limit-losses.md": 5,
+    "make-charges-final.md": 4,
+    "receive-postbacks.md": 3,
+    "apply-corporate-actions.md": 4,
+    "use-the-mcp-server.md": 1,
+    "load-calendars.md": 3,  # last: exits wait outside its hours
+}
+"""The how-tos of commands, and how many each has."""
+REFUSED = {("accounts", "release"): "409 account_not_held"}
+"""Commands whose page begins with an event that does not happen here."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_command_of_a_page_succeeds(
+    page: str, data_dir: str, exitflow: Exitflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = exitflow("trades", "list", "--status", "CLOSED", "--data-dir", data_dir, "--json").out
+    symbol = f"NSE:PAGE{list(PAGES).index(page)}"
+    documented = DocumentedPage(page, exitflow, data_dir, symbol, json.loads(listed)[0]["trade_id"])
+    documented.write_files()
+    done = documented.run()
+    assert len(done) == PAGES[page]
+    for words, ended in done:
+        refusal = REFUSED.get((words[0], words[1]))
+        assert (ended.status == 0) == (refusal is None), (words, ended.err)
+        assert refusal is None or refusal in ended.err
