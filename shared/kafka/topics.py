@@ -19,7 +19,7 @@ Partition = tuple[str, int]
 ANSWER_S = 4.0
 """How long the cluster may take to answer one question."""
 
-MARGIN_S = 5.0
+MARGIN_S = 1.0
 """So much longer than its time-out is a request waited for: librdkafka ends it with a better error."""
 
 _EARLIEST = _OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # no types there
