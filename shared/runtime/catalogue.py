@@ -132,7 +132,7 @@ PAPER_BROKER = CataloguedProcess(
     name="paper-broker",
     module="services.paper_broker.process",
     does="a broker for paper trading, port 8003 unless set",
-    scales_by="one copy only",
+    scales_by="one ledger on a common disk",
     api_port=8003,
     secrets=(Secret.BROKER_CREDENTIALS, Secret.TRADE_EVENT_KEYS),
 )
