@@ -7,6 +7,7 @@ the process's start.
 from __future__ import annotations
 
 import re
+import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -15,9 +16,16 @@ from shared.errors import ConfigurationError
 EXIT_QUALIFICATION = "exit_qualification"
 TRADE_MANAGEMENT = "trade_management"
 HISTORIES = (EXIT_QUALIFICATION, TRADE_MANAGEMENT)
-SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
+INSTALLED = "share/exitflow/alembic"
+"""Place of the revisions in an installed package; beside the packages, Alembic itself has their folder's name."""
 
 
+def _scripts() -> Path:
+    source = Path(__file__).resolve().parents[2] / "alembic"
+    return source if (source / EXIT_QUALIFICATION).is_dir() else Path(sysconfig.get_path("data")) / INSTALLED
+
+
+SCRIPTS = _scripts()
 _DOWN_REVISION = re.compile(r'^down_revision = (?:None|"(\w+)")$', re.MULTILINE)
 
 
