@@ -75,4 +75,4 @@ class DocumentedPage:
 
     def _first(self, *words: str) -> dict[str, object]:
         listed: list[dict[str, object]] = json.loads(self._exitflow(*words, *self._at, "--json").out)
-        return listed[0]
+        return listed[-1]  # the oldest: the first of the page
