@@ -22,6 +22,7 @@ from shared.settings import Settings
 
 EXIT_API, TRADE_API = "exit-api", "trade-api"
 KAFKA_LIMIT_S = 10
+REJECTED = {"status": "REJECTED", "order": "newest", "gates": "held"}
 MOST_EXITS = 200
 """Most exits under way to examine, oldest first."""
 
@@ -47,6 +48,7 @@ def _ask_exit_api(target: Target, known: str | None) -> Iterator[Symptom]:
             lambda: rules.controls(api.get("/kill-switch"), api.get("/rollout")),
             lambda: rules.accounts(api.get("/brokers")["items"]),
             lambda: rules.held_exits(api.items("/exits/pending", limit=MOST_EXITS)),
+            lambda: rules.rejected_exits(api.items("/exits", MOST_EXITS, **REJECTED), now),
             lambda: rules.missing_stops(api.items("/protective-stops/missing", MOST_EXITS)),
             lambda: rules.calendars(api.get("/calendars")["items"], trading_day(now)),
             lambda: rules.instruments(api.get("/instruments/loads")["items"], now),

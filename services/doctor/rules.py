@@ -13,6 +13,10 @@ Json = Mapping[str, Any]
 
 OLD_EXIT_MS: Final = 60_000
 """An exit under way for longer is held back by something."""
+RECENT: Final = timedelta(hours=1)
+"""Time in which a refused exit is a present problem; its reason fires again each minute."""
+OF_ORDER: Final = frozenset({"DIRECTION", "FREEZE_QTY", "LOT", "PRODUCT_MATCH", "TICK_SIZE"})
+"""Gates about the order itself: no later price or state of the market lets it pass."""
 OLD_BACKLOG_S: Final = 30
 """Events waiting for longer are not only a burst."""
 
@@ -75,6 +79,19 @@ def held_exits(intents: Iterable[Json]) -> Iterator[Symptom]:
         finding = f"{intent['exit_reason']} of {intent['symbol']} is {intent['status']} "
         finding += f"for {intent['age_ms'] / 1000:.0f} s{error}{gates}"
         yield problem(f"exit {intent['intent_id']}", finding, STATUS_ACTIONS[intent["status"]])
+
+
+def rejected_exits(intents: Iterable[Json], now: datetime) -> Iterator[Symptom]:
+    """Yield each trade with a recent exit refused for the order itself: every later one is refused too."""
+    told = set()
+    for intent in intents:
+        gates = [each["gate"] for each in intent["gates"] if each["verdict"] == "REJECT" and each["gate"] in OF_ORDER]
+        created_at = datetime.fromisoformat(intent["created_at"])
+        if gates and now - created_at < RECENT and intent["trade_id"] not in told:
+            told.add(intent["trade_id"])
+            finding = f"{intent['exit_reason']} of {intent['symbol']} was refused by {', '.join(gates)}"
+            action = f"exit it at the broker by hand; exitflow exits show {intent['intent_id']}"
+            yield problem(f"trade {intent['trade_id']}", finding, action)
 
 
 def controls(kill_switch: Json, rollout: Json) -> Iterator[Symptom]:

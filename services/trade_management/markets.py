@@ -1,4 +1,4 @@
-"""Markets of symbols, asked of exit-api: last price, tick size and lot size, for checking plans."""
+"""Markets of symbols, asked of exit-api: last price and terms of the instrument, for checking trades and plans."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class _Answer(BaseModel):
     last_price: Money | None = None
     tick_size: Money | None = None
     lot_size: int | None = None
+    freeze_quantity: int | None = None
 
 
 class ExitApiMarkets:
@@ -110,7 +111,7 @@ class ExitApiMarkets:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return UNKNOWN_MARKET
         told = _Answer.model_validate_json(answer.raise_for_status().content)
-        return Market(told.last_price, told.tick_size, told.lot_size)
+        return Market(told.last_price, told.tick_size, told.lot_size, told.freeze_quantity)
 
 
 def markets_of(settings: Settings, clock: Clock) -> Markets:

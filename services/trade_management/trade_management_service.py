@@ -20,6 +20,7 @@ from services.trade_management.domain.trade import (
     check_change,
     check_market,
     check_opening,
+    check_quantity,
 )
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.corporate_actions import CorporateActionRepository, StoredAction
@@ -123,7 +124,7 @@ class TradeManagementService:
 
         A refused one changes nothing and does not concern the others:
 
-        - `InvalidInput`: `check_opening` rejects the trade, or its user broker does not exist.
+        - `InvalidInput`: `check_opening` or `check_quantity` rejects the trade, or its user broker does not exist.
         - `WouldExitNow`: the last price meets the plan.
         - `UserBrokersNotKnown`: no user broker is known yet.
         - `EntriesHeld`: the user broker lost more than its limit.
@@ -163,6 +164,7 @@ class TradeManagementService:
         try:
             plan = opening.plan.sized(trade.quantity, lot)
             check_opening(trade, plan, self._clock.now(), lot)
+            check_quantity(trade, market)
             check_market(trade, plan, market)
             _require_user_broker(trade.user_broker_id, standing)
         except ExitflowError as error:

@@ -36,7 +36,7 @@ Symbols = Annotated[
 
 
 class PriceView(BaseModel):
-    """Last price of a symbol, as the engine has judged it, its tick size and its lot size; null where not known.
+    """Last price of a symbol, as the engine has judged it, and its instrument's terms; null where not known.
 
     The price and `last_tick_at`, the time of its tick, are up to about a second old.
     """
@@ -45,6 +45,7 @@ class PriceView(BaseModel):
     last_price: Money | None
     tick_size: Money | None
     lot_size: int | None
+    freeze_quantity: int | None = None
     last_tick_at: Timestamp | None = None
 
 
@@ -56,13 +57,13 @@ class PriceList(BaseModel):
 
 @router.get("")
 def last_prices(symbols: Symbols, context: Context, _: Reader) -> PriceList:
-    """Return the last price, the tick size and the lot size of each symbol; unknown symbols are left out."""
+    """Return the last price and the terms of each symbol; unknown symbols are left out."""
     return PriceList(items=_prices(context, list(dict.fromkeys(symbols.split(",")))))
 
 
 @router.get("/{symbol}", responses=declared(404))
 def last_price(symbol: Annotated[Symbol, Path()], context: Context, _: Reader) -> PriceView:
-    """Return the last price, the tick size and the lot size of a symbol."""
+    """Return the last price, the tick size, the lot size and the freeze quantity of a symbol."""
     found = _prices(context, [symbol])
     if not found:
         raise NotFound(f"no tick of {symbol} was judged yet, and its instrument is not loaded")
@@ -74,7 +75,7 @@ def _prices(context: ExitApiContext, symbols: list[str]) -> list[PriceView]:
         ticks = OrderQueues(uow.connection).last_ticks(symbols)
         facts = MarketFactsRepository(uow.connection).read(symbols)
     views = (_view(symbol, ticks.get(symbol, (None, None)), facts[symbol].instrument) for symbol in symbols)
-    return [view for view in views if (view.last_price, view.tick_size, view.lot_size) != (None, None, None)]
+    return [view for view in views if view.model_dump(exclude={"symbol"}, exclude_none=True)]
 
 
 def _view(symbol: str, tick: tuple[Decimal | None, datetime | None], instrument: InstrumentTerms) -> PriceView:
@@ -84,5 +85,6 @@ def _view(symbol: str, tick: tuple[Decimal | None, datetime | None], instrument:
         last_price=price,
         tick_size=instrument.tick_size,
         lot_size=instrument.lot_size,
+        freeze_quantity=instrument.freeze_quantity,
         last_tick_at=at,
     )

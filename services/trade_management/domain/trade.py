@@ -52,6 +52,12 @@ class WrongProduct(InvalidInput):
     code = "wrong_product"
 
 
+class WithoutExit(InvalidInput):
+    """Quantity no exit order can have: the exchange would refuse it."""
+
+    code = "quantity_without_exit"
+
+
 class Plan(Protocol):
     """Interface of an exit plan needed at opening."""
 
@@ -219,9 +225,28 @@ class Market:
     last_price: Decimal | None = None
     tick_size: Decimal | None = None
     lot_size: int | None = None
+    freeze_quantity: int | None = None
 
 
 UNKNOWN_MARKET: Final = Market()
+
+
+def check_quantity(trade: Trade, market: Market) -> None:
+    """Reject a trade with a quantity that its exit could not have: an exit is one order, for the whole of it.
+
+    Raises
+    ------
+    WithoutExit
+        It is no multiple of the lot size, or above the freeze quantity.
+    """
+    lot, most = market.lot_size, market.freeze_quantity
+    if lot and trade.quantity % lot:
+        raise WithoutExit(f"{trade.quantity} of {trade.symbol} is not a multiple of the lot size {lot}", lot_size=lot)
+    if most is not None and trade.quantity > most:
+        raise WithoutExit(
+            f"{trade.quantity} of {trade.symbol} is above the freeze quantity {most} of one order; open several trades",
+            freeze_quantity=most,
+        )
 
 
 def check_market(trade: Trade, plan: Plan, market: Market, before: Plan | None = None) -> None:

@@ -151,17 +151,43 @@ def test_a_price_off_the_tick_size_is_refused(client: TestClient) -> None:
     assert change(client, trade["trade_id"], {"stop_loss": "995.05"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("market", "quantity", "named"),
+    [
+        ({"lot_size": 30}, 100, {"lot_size": 30}),
+        ({"lot_size": 30}, 29, {"lot_size": 30}),
+        ({"lot_size": 30, "freeze_quantity": 600}, 630, {"freeze_quantity": 600}),
+        ({"freeze_quantity": 600}, 601, {"freeze_quantity": 600}),
+        ({"lot_size": 30, "freeze_quantity": 600}, 600, None),
+        ({"lot_size": 1}, 100, None),
+        ({}, 100, None),
+    ],
+)
+def test_a_quantity_without_an_exit_is_refused(
+    client: TestClient, market: dict[str, int], quantity: int, named: dict[str, int] | None
+) -> None:
+    with_market(client, SetMarket(**market))  # type: ignore[arg-type]  # of numbers alone
+    answer = post(client, quantity=quantity)
+    if named is None:
+        assert answer.status_code == 201
+        return
+    assert (answer.status_code, answer.json()["code"]) == (422, "quantity_without_exit")
+    assert answer.json().items() >= named.items()
+
+
 @dataclass
 class SetMarket:
     """The market of every symbol, as a test says it."""
 
     price: Decimal | None = None
     tick_size: Decimal | None = None
+    lot_size: int | None = None
+    freeze_quantity: int | None = None
 
     def of(self, symbol: str) -> Market:
         """Return the market."""
         assert symbol == "NSE:INFY"
-        return Market(self.price, self.tick_size)
+        return Market(self.price, self.tick_size, self.lot_size, self.freeze_quantity)
 
     def kept(self, symbol: str) -> Market:
         """Return it without waiting."""

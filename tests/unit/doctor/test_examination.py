@@ -22,6 +22,7 @@ HEALTHY: dict[str, Any] = {
     "/rollout": {"mode": "full"},
     "/brokers": {"items": [ACCOUNT]},
     "/exits/pending": EMPTY,
+    "/exits": EMPTY,
     "/protective-stops/missing": EMPTY,
     "/calendars": {"items": [{"exchange": "NSE", "valid_to": None}]},
     "/instruments/loads": EMPTY,

@@ -19,6 +19,11 @@ TRADE = {"trade_id": "t", "symbol": "NSE:INFY"}
 NOW, TODAY = datetime(2026, 1, 13, 5, tzinfo=UTC), date(2026, 1, 13)
 LOAD = {"source": "kite", "loaded_at": "2026-01-10T03:00:00Z", "error": None}
 
+REFUSED = {
+    "intent_id": "i", "trade_id": "t", "exit_reason": "STOP_LOSS", "symbol": "NSE:INFY",
+    "created_at": "2026-01-13T04:59:00Z", "gates": [{"gate": "LOT", "verdict": "REJECT"}],
+}  # fmt: skip
+
 
 def intent(**fields: Any) -> dict[str, Any]:
     usual = {"intent_id": "i", "exit_reason": "STOP_LOSS", "symbol": "NSE:INFY", "status": "APPROVED", "age_ms": 0}
@@ -155,3 +160,23 @@ def test_calendars_that_end_or_are_missing_are_told() -> None:
 def test_old_instruments_are_told(changed: dict[str, Any], finding: str) -> None:
     (symptom,) = rules.instruments([LOAD | changed], NOW)
     assert (symptom.subject, symptom.finding) == ("instruments of kite", finding)
+
+
+@pytest.mark.parametrize("gate", ["LOT", "FREEZE_QTY"])
+def test_an_exit_no_order_can_have_is_a_problem_once(gate: str) -> None:
+    refused = {**REFUSED, "gates": [{"gate": gate, "verdict": "REJECT"}]}
+    (found,) = rules.rejected_exits([refused, refused], NOW)
+    assert (found.severity, found.subject) == (Severity.PROBLEM, "trade t")
+    assert f"refused by {gate}" in found.finding
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gates": [{"gate": "TRADE_OPEN", "verdict": "REJECT"}]},
+        {"gates": [{"gate": "LOT", "verdict": "DEFER"}]},
+        {"created_at": "2026-01-13T03:59:59Z"},
+    ],
+)
+def test_other_refused_exits_are_none(changes: dict[str, Any]) -> None:
+    assert list(rules.rejected_exits([{**REFUSED, **changes}], NOW)) == []
