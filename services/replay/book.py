@@ -124,8 +124,8 @@ def read_book(file: Path, plan: ExitPlan | None = None) -> list[BookedTrade]:
     """Return the trades of a file, each with `plan` if it is given.
 
     JSON: a list of trades, or an object with the list as `items`; or JSON lines, payloads of `trades.v1` too.
-    Anything else is CSV, with a column for each field and each option of a plan, as ``target``,
-    ``trailing_stop.amount`` or ``trail-amount``.
+    An event told again counts once. Anything else is CSV, with a column for each field and each option of a plan, as
+    ``target``, ``trailing_stop.amount`` or ``trail-amount``.
 
     Raises
     ------
@@ -144,9 +144,9 @@ def booked_trades(lines: Sequence[Any], where: str, plan: ExitPlan | None = None
             _change(where, number, fields, trades, kept=plan is None)
         elif not (kind >= _CLOSING and "status" not in kind):
             booked = _booked(where, number, fields, plan)
-            if booked.trade.trade_id in trades:
-                raise InvalidInput(f"{where} has trade {booked.trade.trade_id} twice")
-            trades[booked.trade.trade_id] = booked
+            known = trades.setdefault(booked.trade.trade_id, booked)
+            if (known.trade, known.plan) != (booked.trade, booked.plan):
+                raise InvalidInput(f"{where} has two trades {booked.trade.trade_id}")
     if not trades:
         raise InvalidInput(f"{where} has no trades")
     return list(trades.values())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count
+from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidates, TickVerdict
+from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.open_hours import hours_of
 from services.exit_qualification.domain.open_trade import entered
 from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
@@ -20,17 +24,27 @@ from services.replay.tape.recorded import RecordedTick
 _ENTRY, _CHANGE, _DEADLINE = 0, 1, 2
 """Kinds of due items; at one time in this order."""
 
+NO_SYMBOLS: Final[Mapping[str, CircuitLimits]] = MappingProxyType({})
+"""Known circuit limits of no symbol."""
+
 _Due = BookedTrade | tuple[UUID, PlanChange] | None
 
 
 class SymbolRun:
     """Judges the trades of one symbol.
 
-    A trade is judged by the ticks at or after its entry. A deadline counts after the ticks of its millisecond.
+    A trade is judged by the ticks at or after its entry. A deadline counts after the ticks of its millisecond. Ticks
+    beyond the circuit limits of their day are refused.
     """
 
-    def __init__(self, trades: Iterable[BookedTrade], square_off: SquareOff = NEVER) -> None:
-        self._engine = ExitSignalService()
+    def __init__(
+        self,
+        trades: Iterable[BookedTrade],
+        square_off: SquareOff = NEVER,
+        limits: Mapping[str, CircuitLimits] = NO_SYMBOLS,
+    ) -> None:
+        self._engine = ExitSignalService(hours=hours_of(square_off.calendars))
+        self._engine.limit(limits)
         self._square_off = square_off
         self._numbers = count()
         self._booked: dict[UUID, BookedTrade] = {}
@@ -76,7 +90,7 @@ class SymbolRun:
         trade = with_plan(entered(booked.trade), booked.plan, 1, self._square_off)
         self._booked[trade.trade_id] = booked
         found = self._engine.add_trade(trade)
-        self._stop_at_deadlines(trade.trade_id)
+        self._stop_at_deadlines(trade.trade_id, booked.judged_from_ms)
         return found
 
     def _change(self, trade_id: UUID, change: PlanChange) -> list[ExitCandidates]:
@@ -85,13 +99,14 @@ class SymbolRun:
             return []
         self._booked[trade_id] = replace(self._booked[trade_id], plan=change.plan)
         found = self._engine.change_plan(with_plan(known, change.plan, change.version, self._square_off))
-        self._stop_at_deadlines(trade_id)
+        self._stop_at_deadlines(trade_id, change.at_ms)
         return found
 
-    def _stop_at_deadlines(self, trade_id: UUID) -> None:
+    def _stop_at_deadlines(self, trade_id: UUID, now_ms: int) -> None:
+        """Stop the clock at the deadlines of a trade, at once at those that are over."""
         for state in self._engine.rule_states(trade_id).values():
             if state.deadline_ms is not None:
-                self._push(state.deadline_ms, _DEADLINE, None)
+                self._push(max(state.deadline_ms, now_ms), _DEADLINE, None)
 
     def _push(self, at_ms: int, kind: int, due: _Due) -> None:
         heappush(self._due, (at_ms, kind, next(self._numbers), due))

@@ -10,10 +10,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, in_steps
-from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.replay.book import BookedTrade
-from services.replay.judging import SymbolRun
+from services.replay.judging import NO_SYMBOLS, SymbolRun
 from services.replay.stored import StoredSignal, differing, words
 from services.replay.tape.recorded import RecordedTick
 from shared.contracts.exits import ExitSignalPublished
@@ -78,15 +78,20 @@ class Verifier:
     """
 
     def __init__(
-        self, trades: Iterable[BookedTrade], stored: Sequence[StoredSignal], square_off: SquareOff = NEVER
+        self,
+        trades: Iterable[BookedTrade],
+        stored: Sequence[StoredSignal],
+        square_off: SquareOff = NEVER,
+        limits: Mapping[str, CircuitLimits] = NO_SYMBOLS,
     ) -> None:
-        self._square_off = square_off
+        self._square_off, self._limits = square_off, limits
         self._book: dict[str, list[BookedTrade]] = defaultdict(list)
         self._checks: dict[UUID, _TradeCheck] = {}
         for each in trades:
             self._book[each.trade.symbol].append(each)
             self._checks[each.trade.trade_id] = _TradeCheck(each.trade.trade_id, each.trade.symbol)
         self._unknown = 0
+        self._last_stored_ms = max((each.at_us // 1000 for each in stored), default=0)
         for signal in stored:
             check = self._checks.get(signal.event.trade_id)
             if check is None:
@@ -105,13 +110,15 @@ class Verifier:
                 return
             trades = [each.entered_by(tick.at_ms) for each in self._book[tick.symbol]]
             checks = {each.trade.trade_id: self._checks[each.trade.trade_id] for each in trades}
-            market = self._markets[tick.symbol] = _MarketCheck(SymbolRun(trades, self._square_off), checks)
+            market = self._markets[tick.symbol] = _MarketCheck(
+                SymbolRun(trades, self._square_off, self._limits), checks
+            )
         market.play(tick)
 
     def end(self) -> Verified:
-        """Judge everything due by the time of the last tick, and return the result."""
+        """Judge everything due by the time of the last tick or stored exit, and return the result."""
         for market in self._markets.values():
-            market.end(self._last_ms)
+            market.end(max(self._last_ms, self._last_stored_ms))
         for check in self._checks.values():
             check.end()
         checks = self._checks.values()
@@ -130,7 +137,7 @@ class _TradeCheck:
     Attributes
     ----------
     episodes:
-        Last episode of each rule.
+        Last episode of each reason; the legs of a ladder share theirs.
     by_clock:
         Stored exit by the clock without a price yet, and its possible prices.
     """
@@ -141,7 +148,7 @@ class _TradeCheck:
     same: int = 0
     by_hand: int = 0
     difference: Difference | None = None
-    episodes: dict[RuleKey, int] = field(default_factory=dict)
+    episodes: dict[ExitReason, int] = field(default_factory=dict)
     by_clock: tuple[StoredSignal, set[int | None]] | None = None
 
     @property
@@ -199,7 +206,7 @@ class _TradeCheck:
 
     def _take(self, stored: StoredSignal) -> None:
         self.expected.popleft()
-        self.episodes[stored.rule_key] = stored.event.episode_id
+        self.episodes[stored.event.exit_reason] = stored.event.episode_id
         self.same += 1
 
     def _skip_by_hand(self, now_us: int) -> None:
@@ -232,7 +239,7 @@ class _TradeCheck:
             direction=direction,
             exit_reason=candidate.exit_reason,
             leg=candidate.leg,
-            episode_id=self.episodes.get(candidate.rule_key, 0) + 1,
+            episode_id=self.episodes.get(candidate.exit_reason, 0) + 1,
             detected_price=None if price is None else from_units(price),
             detected_at=EPOCH + timedelta(microseconds=candidate.detected_at_us),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +17,10 @@ from services.cli.support.tapes.reading_progress import reading_progress
 from services.cli.support.tapes.tape_options import with_tape_options
 from services.cli.support.tapes.topic_options import with_topic_options
 from services.cli.support.tapes.topic_range import TopicRange
+from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.replay.book import BookedTrade, read_book, read_plan
 from services.replay.hours import square_off
+from services.replay.judging import NO_SYMBOLS
 from services.replay.player import Played, Player, Terms
 from services.replay.plots.equity import equity_plot
 from services.replay.report import equity
@@ -27,6 +29,7 @@ from services.replay.tape.format import TapeFormat
 from services.replay.tape.reading import Tape
 from services.replay.tape.recorded import RecordedTick, Recording
 from services.replay.verify import Verifier
+from shared.errors import InvalidInput
 from shared.settings import load_settings
 
 _TICKS_AT_ONCE = 10_000
@@ -94,7 +97,8 @@ def replay(
     trades = read_book(book, None if plan is None else read_plan(plan))
     hours = square_off(load_settings().square_off_mis, None if calendar is None else read_calendars(calendar))
     if verify is not None:
-        _verify(recording, Verifier(trades, _stored(verify, trades, data_dir), hours), form)
+        stored, limits = _stored(verify, trades, data_dir)
+        _verify(recording, Verifier(trades, stored, hours, limits), form)
         return
     terms = Terms(hours, latency_ms=latency_ms)
     books = [trades]
@@ -127,7 +131,18 @@ def _play(recording: Recording, books: Sequence[Iterable[BookedTrade]], terms: T
     for tick in _shown(recording):
         for player in players:
             player.play(tick)
-    return [player.end() for player in players]
+    played = [player.end() for player in players]
+    _require_order(recording, played[0])
+    return played
+
+
+def _require_order(recording: Recording, played: Played) -> None:
+    """Refuse a recording with most ticks older than those before them: its few exits would mean nothing."""
+    if 2 * played.stale > played.ticks:
+        raise InvalidInput(
+            f"{recording.name}: {played.stale} of {played.ticks} ticks are older than one before them; sort it by "
+            "time, the oldest first"
+        )
 
 
 def _shown(recording: Recording) -> Iterator[RecordedTick]:
@@ -152,11 +167,16 @@ def _verify(recording: Recording, verifier: Verifier, form: Format) -> None:
         raise typer.Exit(1)
 
 
-def _stored(source: str, trades: Sequence[BookedTrade], data_dir: Path | None) -> list[StoredSignal]:
+def _stored(
+    source: str, trades: Sequence[BookedTrade], data_dir: Path | None
+) -> tuple[list[StoredSignal], Mapping[str, CircuitLimits]]:
+    """Return the stored exits, and the known circuit limits."""
     if source != _DATABASE:
-        return read_stored(Path(source))
+        return read_stored(Path(source)), NO_SYMBOLS
     from services.cli.support.replaying.stored_exits import (
         stored_exits,  # a replay of files does without a database's client
+        stored_limits,
     )
 
-    return stored_exits(data_dir, [each.trade.trade_id for each in trades])
+    exits = stored_exits(data_dir, [each.trade.trade_id for each in trades])
+    return exits, stored_limits(data_dir, {each.trade.symbol for each in trades})

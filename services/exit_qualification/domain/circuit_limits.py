@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL
+from shared.money import to_units
 
 
 class CircuitLimits(NamedTuple):
@@ -26,3 +28,12 @@ class CircuitLimits(NamedTuple):
 
 
 NO_LIMITS: Final = CircuitLimits(day=-1)
+
+
+def circuit_limits(day: int, lower: Decimal | None, upper: Decimal | None) -> CircuitLimits:
+    """Return the limits of a day in rupees, as a quote tells them; `NO_LIMITS` if it has none."""
+    if lower is None and upper is None:
+        return NO_LIMITS
+    return CircuitLimits(
+        day, BELOW_ALL if lower is None else to_units(lower), ABOVE_ALL if upper is None else to_units(upper)
+    )

@@ -18,6 +18,8 @@ _CANDLE: Final = ("open", "high", "low", "close")
 _SEQ_LIMIT: Final = 2**63
 _WHOLE: Final = re.compile(r"([0-9]{1,19})(?:\.0*)?")
 """A whole number; where some rows have none, pandas writes the others as 7.0."""
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(,[0-9]{2,3})*,[0-9]{3}\.[0-9]+")
+"""A price with its thousands set off, as spreadsheets write it; without decimals its comma may be a decimal one."""
 _CANDLE_TIME: Final = "date"
 """Name of a candle's time in Kite's files, besides ``ts``."""
 
@@ -39,6 +41,8 @@ class TickRows:
         self._is_candles = self._columns["ltp"] not in names and all(self._columns[name] in names for name in _CANDLE)
         if self._is_candles and self._columns["ts"] not in names and "ts" not in told.columns:
             self._columns["ts"] = _among(names, _CANDLE_TIME)
+        whole = self._columns["ts"]
+        self._time = (whole,) if whole in names else tuple(_among(names, each) for each in whole.split("+"))
         self._require(names)
 
     def ticks(self, row: Row) -> Iterator[RecordedTick]:
@@ -65,7 +69,7 @@ class TickRows:
 
     def _require(self, names: tuple[str, ...]) -> None:
         needed = ["ts", *([] if self._is_candles else ["ltp"]), *([] if self._told.symbol else ["symbol"])]
-        missing = sorted(name for name in needed if self._columns[name] not in names)
+        missing = sorted(name for name in needed if not set(self._parts(name)) <= set(names))
         if missing:
             example = ",".join(f"{name}=NAME" for name in missing)
             hint = f"name them with --columns {example}" + (", or the symbol with --symbol" * ("symbol" in missing))
@@ -83,10 +87,14 @@ class TickRows:
             yield RecordedTick(row.line, symbol, price, ts_us, nth, between=nth > 0)
 
     def _value(self, fields: Mapping[str, Any], name: str) -> Any:
-        value = fields.get(self._columns[name])
-        if value is None:
+        values = [fields.get(column) for column in self._parts(name)]
+        if None in values:
             raise BadRow(f"{name}: missing")
-        return value
+        return values[0] if len(values) == 1 else " ".join(map(str, values))
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """Return the columns of a field: a time may have two, as ``Date+Time``."""
+        return self._time if name == "ts" else (self._columns[name],)
 
     def _symbol(self, fields: Mapping[str, Any]) -> str:
         symbol = fields.get(self._columns["symbol"], self._told.symbol)
@@ -99,6 +107,8 @@ class TickRows:
 
     def _price(self, fields: Mapping[str, Any], name: str) -> int:
         value = self._value(fields, name)
+        if isinstance(value, str) and "," in value:
+            value = _without_groups(name, value.strip())
         try:
             price = market_units(value)
         except (InvalidInput, TypeError) as error:
@@ -120,6 +130,12 @@ class TickRows:
     def _arrived_ms(self, fields: Mapping[str, Any]) -> int:
         value = fields.get(self._columns["arrived"])
         return 0 if value is None else self._times.us("arrived", value) // 1000
+
+
+def _without_groups(name: str, text: str) -> str:
+    if not _GROUPED.fullmatch(text):
+        raise BadRow(f"{name}: {text!r} has a comma; decimals need a point, as 1500.25 or 1,500.25")
+    return text.replace(",", "")
 
 
 def _among(names: tuple[str, ...], column: str) -> str:

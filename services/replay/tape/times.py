@@ -13,6 +13,8 @@ from services.replay.tape.recorded import BadRow
 from shared.instants import epoch_us
 
 _TIME_OF_DAY: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
+_DAY_FIRST: Final = re.compile(r"^(\d{2})[-/](\d{2})[-/](\d{4})(?!\d)")
+"""A date as Indian exchanges and vendors write it."""
 _NUMBER: Final = re.compile(r"\d{1,20}(\.\d{1,9})?")
 _LATEST_US: Final = epoch_us(datetime(2200, 1, 1, tzinfo=UTC))
 _MANY: Final = 100_000
@@ -63,7 +65,7 @@ class Times:
                         name, self._on_date(name, time.fromisoformat(text if text[1] != ":" else f"0{text}"))
                     )
                 )
-            return epoch_us(self._with_zone(name, datetime.fromisoformat(text)))
+            return epoch_us(self._with_zone(name, datetime.fromisoformat(_DAY_FIRST.sub(r"\3-\2-\1", text))))
         except ValueError as error:
             raise BadRow(f"{name}: {text!r} is not a time such as 2026-01-13T03:45:00.123Z") from error
 

@@ -162,3 +162,38 @@ def _parquet(directory: Path, columns: dict[str, Any], told: TapeFormat) -> list
     file = directory / "ticks.parquet"
     parquet.write_table(pyarrow.table(columns), file)
     return list(Tape(file, told))
+
+
+@pytest.mark.parametrize(
+    ("text", "paise"),
+    [("1,500.25", 150_025), ("1,23,456.00", 12_345_600), ("12,345.5", 1_234_550), (" 1,500.25 ", 150_025)],
+)
+def test_thousands_may_be_set_off(tmp_path: Path, text: str, paise: int) -> None:
+    file = tmp_path / "day.csv"
+    file.write_text(f'symbol;ltp;ts\nNSE:INFY;"{text}";2026-01-13T03:45:00Z\n')
+    (tick,) = Tape(file, TapeFormat())
+    assert tick.price == paise * 100
+
+
+@pytest.mark.parametrize("text", ["1,500", "1500,25", "1,5,00.00", ",500.00", "1,500.", "15,00.25,3"])
+def test_a_comma_of_two_meanings_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "day.csv"
+    file.write_text(f'symbol;ltp;ts\nNSE:INFY;"{text}";2026-01-13T03:45:00Z\n')
+    with pytest.raises(InvalidInput, match="comma"):
+        list(Tape(file, TapeFormat()))
+
+
+@pytest.mark.parametrize("day", ["13-01-2026", "13/01/2026", "2026-01-13"])
+def test_a_time_may_have_two_columns(tmp_path: Path, day: str) -> None:
+    file = tmp_path / "day.csv"
+    file.write_text(f"Ticker,Date,Time,LTP\nINFY,{day},09:15:01,1500.25\n")
+    told = TapeFormat({"symbol": "Ticker", "ts": "date+time"}, exchange="NSE", zone=IST)
+    (tick,) = Tape(file, told)
+    assert datetime.fromtimestamp(tick.ts_us / 1e6, IST) == datetime(2026, 1, 13, 9, 15, 1, tzinfo=IST)
+
+
+def test_a_missing_part_of_a_time_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "day.csv"
+    file.write_text("symbol,Date,ltp\nNSE:INFY,13-01-2026,1500.25\n")
+    with pytest.raises(InvalidInput, match="missing: ts"):
+        list(Tape(file, TapeFormat({"ts": "Date+Time"}, zone=IST)))

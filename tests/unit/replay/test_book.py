@@ -83,6 +83,13 @@ def test_one_plan_for_all_takes_the_place_of_each(tmp_path: Path) -> None:
     assert [each.plan for each in read_book(written(tmp_path, json.dumps([BODY, without])), plan)] == [plan, plan]
 
 
+def test_an_event_told_again_counts_once(tmp_path: Path) -> None:
+    """Kafka delivers at least once."""
+    again = [OF_API, BODY, OF_API | {"arrived_at": "2026-01-13T09:00:00Z"}]
+    (first, _) = read_book(written(tmp_path, json.dumps(again)))
+    assert (str(first.trade.trade_id), first.arrived_ms) == (OF_API["trade_id"], None)
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -90,7 +97,7 @@ def test_one_plan_for_all_takes_the_place_of_each(tmp_path: Path) -> None:
         (json.dumps([BODY | {"quantity": 0}]), "trade 1: .*quantity"),
         (json.dumps([BODY | {"exit_plan": None}]), "--plan"),
         (json.dumps([BODY | {"direction": "SHORT", "product_type": "CNC"}]), "cannot be CNC"),
-        (json.dumps([OF_API, OF_API]), "twice"),
+        (json.dumps([OF_API, OF_API | {"quantity": 7}]), "two trades"),
         ("[]", "no trades"),
         ("", "the header is missing"),
         ("[1", "JSON"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.replay.book import BookedTrade, PlanChange
 from services.replay.player import play
 from services.replay.stored import StoredSignal, in_order, read_stored, stored_signal
@@ -78,6 +80,29 @@ def test_every_changed_field_is_a_difference(changes: dict[str, Any], field: str
 
 def test_a_changed_price_of_the_tape_is_a_difference() -> None:
     assert verify([booked()], [RISING[0], tick(2, "1010.05")], [stored()]).differences
+
+
+def test_ticks_beyond_the_circuit_limits_are_refused_as_they_were() -> None:
+    limits = {INFY: CircuitLimits((OPENING + timedelta(minutes=330)).date().toordinal() - 719_163, upper=1015_0000)}
+    tape = [RISING[0], tick(1.5, 2000), RISING[1]]
+    assert verify([booked()], tape, [stored()]).differences
+    verifier = Verifier([booked()], [stored()], limits=limits)
+    for each in tape:
+        verifier.play(each)
+    assert verifier.end() == Verified(same=1, by_hand=0, unknown=0, differences=())
+
+
+def test_legs_of_a_ladder_share_their_episodes() -> None:
+    ladder = {"targets": [{"price": "1010", "quantity": 50}, {"price": "1020", "quantity": 50}]}
+    legs = [stored(1, leg=1), stored(2, leg=2, episode_id=2, detected_price=Decimal(1020), detected_at=after(3))]
+    assert verify([booked(plan=ladder)], RISING, legs) == Verified(same=2, by_hand=0, unknown=0, differences=())
+
+
+def test_a_limit_of_time_set_too_late_exits_at_the_change() -> None:
+    held = ExitPlan.model_validate({"target": "1050", "max_hold_s": 5})
+    trade = replace(booked(plan={"target": "1050"}), changes=(PlanChange(epoch_ms(after(60)), 2, held),))
+    by_clock = stored(exit_reason=ExitReason.TIME, detected_at=after(60.05), detected_price=Decimal(1020))
+    assert verify([trade], RISING, [by_clock]) == Verified(same=1, by_hand=0, unknown=0, differences=())
 
 
 def test_an_exit_that_is_not_stored_is_a_difference() -> None:
