@@ -96,16 +96,16 @@ class DirectionBook:
     def on_price(self, price: int, tick: int, *, opening: bool) -> list[RuleKey]:
         """Update every state affected by a price; disarm and return the armed rules that fire.
 
-        `tick` numbers the ticks of the symbol; `opening` marks the first of a trading day.
+        `tick` numbers the ticks of the symbol; `opening` marks the first of a session and those outside sessions.
         """
         touched = self._levels.pop_reached(price)
         touched.update(self.marks.reached(price))
         self.marks.raise_to(price, tick)
         return [key for key in touched if self._look_at(key, price, opening=opening)]
 
-    def settle(self, key: RuleKey, price: int) -> None:
-        """Update one rule with the last price, which it has not seen."""
-        self._replace(key, self.state(key).moved(price, opening=False))
+    def settle(self, key: RuleKey, price: int, *, opening: bool) -> None:
+        """Update one rule with the last price, which it has not seen; `opening` as of `on_price`."""
+        self._replace(key, self.state(key).moved(price, opening=opening))
 
     def is_due(self, key: RuleKey, price: int | None) -> bool:
         """Return whether the condition holds at the last price; without a price only rules of the clock can hold."""

@@ -19,6 +19,7 @@ from services.exit_qualification.domain.candidates import (
 )
 from services.exit_qualification.domain.circuit_limits import NO_LIMITS, CircuitLimits
 from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.open_hours import HoursOf, every_day
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolState
 from services.exit_qualification.domain.trade_states import carried_over, states_of
@@ -45,10 +46,13 @@ class ExitSignalService:
     ----------
     new_clock_after_ms:
         See `TickClock`.
+    hours:
+        Open hours of each symbol.
     """
 
-    def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
+    def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS, hours: HoursOf = every_day) -> None:
         self._new_clock_after_ms = new_clock_after_ms
+        self._hours = hours
         self._books: dict[str, SymbolBook] = {}
         self._limits: dict[str, CircuitLimits] = {}
         self._trades: dict[UUID, OpenTrade] = {}
@@ -375,7 +379,7 @@ class ExitSignalService:
     def _book(self, symbol: str) -> SymbolBook:
         book = self._books.get(symbol)
         if book is None:
-            book = self._books[symbol] = SymbolBook(self._trades, self._new_clock_after_ms)
+            book = self._books[symbol] = SymbolBook(self._trades, self._new_clock_after_ms, self._hours(symbol))
             book.limit(self._limits.get(symbol, NO_LIMITS))
         return book
 

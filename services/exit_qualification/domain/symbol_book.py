@@ -9,15 +9,12 @@ from uuid import UUID
 from services.exit_qualification.domain.circuit_limits import NO_LIMITS, CircuitLimits
 from services.exit_qualification.domain.direction_book import DirectionBook
 from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL, RuleKey
+from services.exit_qualification.domain.open_hours import Hours, OpenHours, day_of, whole_day
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import Direction
 from shared.exit_rules.rule import RuleState
 from shared.exit_rules.scale import Scale
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, ON_TIME, Lateness, TickClock, TickOrder
-
-_DAY_US = 24 * 3600 * 1_000_000
-_ZONE_US = 19_800 * 1_000_000
-"""Offset of Asia/Kolkata from UTC: 5 h 30 min, without summer time."""
 
 Stairs = tuple[tuple[int, int], ...]
 
@@ -54,14 +51,20 @@ class SymbolBook(TickClock):
     ----------
     trades:
         Trades of all symbols, by id, shared by all books.
+
+    Parameters
+    ----------
+    hours:
+        Open hours of the symbol. Ticks outside them and the first one of a session form no bricks.
     """
 
     __slots__ = (
         "_books",
-        "_day",
+        "_hours",
         "_limits",
         "_opening",
         "_quiet_until_us",
+        "_session",
         "last_price",
         "nearest_above",
         "nearest_below",
@@ -71,8 +74,14 @@ class SymbolBook(TickClock):
         "trades",
     )
 
-    def __init__(self, trades: dict[UUID, OpenTrade], new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
-        self._day = 0
+    def __init__(
+        self,
+        trades: dict[UUID, OpenTrade],
+        new_clock_after_ms: int = NEW_CLOCK_AFTER_MS,
+        hours: OpenHours = whole_day,
+    ) -> None:
+        self._hours = hours
+        self._session: Hours | None = None
         self._limits = NO_LIMITS
         self._quiet_until_us = 0
         super().__init__(new_clock_after_ms)
@@ -98,18 +107,18 @@ class SymbolBook(TickClock):
         """Restore from a checkpoint, before any trade is put. Fires nothing."""
         self.last_price = state.last_price
         self.start_at(state.last_ts_us, state.last_seq, state.last_arrived_ms, state.late)
-        self._day = _day(state.last_ts_us)
+        self._session = self._hours(state.last_ts_us)
         self.ticks = self.saved_ticks = state.ticks
         self.saved_late = state.late
-        self._quiet_until_us = _end_of_day_us(self._day) if state.late is ON_TIME else 0
+        self._quiet_until_us = self._session[1] if self._session and state.late is ON_TIME else 0
         for direction, stairs in state.stairs.items():
             self._books[direction].marks.restore(stairs)
 
     def pass_quietly(self, price: int, ts_us: int, seq: int, arrived_ms: int) -> bool:
         """Take an ordinary tick without a reached level, as `take` and `trade_at` do; return False for any other.
 
-        Nothing is changed then. Ordinary: newest of its symbol, with a known arrival, its stamp not ahead of it, on
-        the day of the tick before, with no opening or stale tick just before.
+        Nothing is changed then. Ordinary: newest of its symbol, with a known arrival, its stamp not ahead of it, in
+        the session of the tick before, with no opening or stale tick just before.
         """
         if (
             not self.nearest_below < price < self.nearest_above
@@ -130,14 +139,14 @@ class SymbolBook(TickClock):
 
     def excludes(self, price: int, ts_us: int) -> bool:
         """Return whether a tick is beyond the circuit limits of its day."""
-        return self._limits.exclude(price, _day(ts_us))
+        return self._limits.exclude(price, day_of(ts_us))
 
     def trade_at(self, price: int) -> None:
         """Set the last price to one accepted by `take`."""
-        day = _day(self.last_ts_us)
-        self._opening = day != self._day and self.last_price > 0
-        self._day = day
-        self._quiet_until_us = 0 if self._opening else _end_of_day_us(day)
+        session = self._hours(self.last_ts_us)
+        self._opening = session is None or (session != self._session and self.last_price > 0)
+        self._session = session
+        self._quiet_until_us = 0 if session is None or self._opening else session[1]
         self.last_price = price
         self.ticks += 1
 
@@ -221,7 +230,7 @@ class SymbolBook(TickClock):
     def settle(self, key: RuleKey) -> None:
         """Update a rule with the last tick, which it has not seen."""
         if self.last_price:
-            self._book(key).settle(key, self._profit_price(key))
+            self._book(key).settle(key, self._profit_price(key), opening=self._session is None)
             self._find_nearest()
 
     def is_due(self, key: RuleKey) -> bool:
@@ -275,11 +284,3 @@ class SymbolBook(TickClock):
         limits = self._limits
         self.nearest_above = min(long.nearest_above, -short.nearest_below, limits.upper + 1)
         self.nearest_below = max(long.nearest_below, -short.nearest_above, limits.lower - 1)
-
-
-def _day(ts_us: int) -> int:
-    return (ts_us + _ZONE_US) // _DAY_US
-
-
-def _end_of_day_us(day: int) -> int:
-    return (day + 1) * _DAY_US - _ZONE_US

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.open_hours import hours_of
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
@@ -58,7 +59,7 @@ def load_engine(
         Called with the number of trades loaded so far, every `TRADES_PER_REPORT` trades; its error ends the load.
     """
     partitions, ahead = sorted(claimed), {}
-    engine = ExitSignalService(new_clock_after_ms)
+    engine = ExitSignalService(new_clock_after_ms, hours_of(square_off.calendars))
     for symbol in TickCheckpointRepository(connection).symbols(partitions):
         engine.restore_symbol(symbol.symbol, symbol.state)
         if symbol.tick_offset > claimed[symbol.partition].tick_offset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
@@ -225,10 +225,15 @@ class Last:
     arrived_ms: int
 
 
+def _day(_: str, ts_us: int) -> object:
+    return (ts_us + IST_US) // DAY_US
+
+
 class BruteForceEngine:
     """The promises of ExitSignalService, kept by looking at everything every time."""
 
-    def __init__(self, new_clock_after_ms: int = 2000) -> None:
+    def __init__(self, new_clock_after_ms: int = 2000, session: Callable[[str, int], object] = _day) -> None:
+        self.session = session
         self.late: dict[str, list[tuple[int, int]]] = {}
         self.new_clock_after_ms = new_clock_after_ms
         self.trades: dict[UUID, Trade] = {}
@@ -243,7 +248,7 @@ class BruteForceEngine:
         last = self.last.get(trade.symbol)
         if last is None or last.arrived_ms < trade.entered_at_ms:
             return []
-        trade.see(last.price, opening=False)
+        trade.see(last.price, opening=self.session(trade.symbol, last.ts_us) is None)
         return self.fire([(trade.trade_id, *slot) for slot in self.rules(trade.trade_id)], None)
 
     def change_plan(self, trade: Trade) -> list[Found]:
@@ -257,7 +262,7 @@ class BruteForceEngine:
         last = self.last.get(trade.symbol)
         if last is not None:
             for slot in changed:
-                trade.seen[slot].append((last.price, False))
+                trade.seen[slot].append((last.price, self.session(trade.symbol, last.ts_us) is None))
         return self.fire([key for slot in changed if (key := (trade.trade_id, *slot)) not in self.off], None)
 
     def remove_trade(self, trade_id: UUID) -> None:
@@ -278,7 +283,8 @@ class BruteForceEngine:
             if order is not TickOrder.NEW_CLOCK:
                 return order, []
         self.late[symbol] = []
-        opening = last is not None and (last.ts_us + IST_US) // DAY_US != (ts_us + IST_US) // DAY_US
+        session = self.session(symbol, ts_us)
+        opening = session is None or (last is not None and self.session(symbol, last.ts_us) != session)
         self.last[symbol] = Last(price, ts_us, seq, arrived_ms)
         of_symbol = [each for each in self.trades.values() if each.symbol == symbol]
         for trade in of_symbol:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.open_hours import whole_day
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
@@ -123,11 +125,29 @@ def found(candidates: Iterable[ExitCandidates]) -> list[Found]:
     ]
 
 
+OPEN = ((0, 2_000), (3_000, 4_000), (5_000, DAY_US // 2))
+"""Sessions of the second symbol, in microseconds of a day: it is closed between them and at night."""
+
+
+def session(symbol: str, ts_us: int) -> tuple[int, int] | None:
+    """The session of a symbol at a time; the first symbol is always open."""
+    if symbol == SYMBOLS[0]:
+        return whole_day(ts_us)
+    day_us = ts_us // DAY_US * DAY_US
+    of_day = [(day_us + start, day_us + end) for start, end in OPEN]
+    return next((each for each in of_day if each[0] <= ts_us < each[1]), None)
+
+
+def engine_of_hours() -> ExitSignalService:
+    """An engine with the sessions of both symbols."""
+    return ExitSignalService(NEW_CLOCK_AFTER_MS, lambda symbol: partial(session, symbol))
+
+
 class EngineAgreesWithOracle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.engine = ExitSignalService(NEW_CLOCK_AFTER_MS)
-        self.oracle = BruteForceEngine(NEW_CLOCK_AFTER_MS)
+        self.engine = engine_of_hours()
+        self.oracle = BruteForceEngine(NEW_CLOCK_AFTER_MS, session)
         self.checkpoint: dict[UUID, OpenTrade] = {}
         self.saved: dict[UUID, dict[RuleKey, Saved]] = {}
         self.states: dict[str, SymbolState] = {}
@@ -237,7 +257,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """Load everything from checkpoints, each some ticks old, with every rule disarmed, and read those again."""
-        restarted = ExitSignalService(NEW_CLOCK_AFTER_MS)
+        restarted = engine_of_hours()
         restarted.limit({symbol: CircuitLimits(*each) for symbol, each in self.oracle.limits.items()})
         for symbol, state in self.states.items():
             restarted.restore_symbol(symbol, state)
