@@ -61,6 +61,8 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         The client, for subscribing, seeking and committing.
     topics:
         The topics as they were when it joined.
+    ends:
+        For each partition once read to its end, the offset there.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         self._positions = Positions(clock)
         self._watch = TopicWatch(self.admin, self.topics, self._positions, health, clock, settings.kafka_watch_s)
         self._open = ExitStack()
+        self.ends: dict[Partition, int] = {}
+        self._paused: frozenset[Partition] = frozenset()
 
     def __enter__(self) -> Self:
         self._open.callback(self.consumer.close)
@@ -92,6 +96,7 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
 
     def assign(self, positions: Mapping[Partition, int]) -> None:
         """Read these partitions from these offsets on."""
+        self.ends, self._paused = {}, frozenset()
         self.consumer.assign([TopicPartition(topic, number, at) for (topic, number), at in positions.items()])
         self._positions.assign(positions)
 
@@ -99,6 +104,17 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         """Read nothing until `assign`."""
         self.consumer.unassign()
         self._positions.revoke()
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Read no more of these assigned partitions, and read on those paused before."""
+        wanted = frozenset(partitions)
+        if wanted == self._paused:
+            return
+        if back := self._paused - wanted:
+            self.consumer.resume([TopicPartition(*each) for each in back])
+        if more := wanted - self._paused:
+            self.consumer.pause([TopicPartition(*each) for each in more])
+        self._paused = wanted
 
     def revoked(self) -> None:
         """Drop the assignment; nothing is assigned until `assign`."""
@@ -162,7 +178,8 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
                 of_partition = records[partition_of(message)] = []
             of_partition.append(message)
         positions = {partition: offset_of(of_partition[-1]) + 1 for partition, of_partition in records.items()}
-        self._positions.delivered(positions | _ends(others))
+        self.ends |= (ends := _ends(others))
+        self._positions.delivered(positions | ends)
         for message in others:
             self._handle(message)
         return records

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from sqlalchemy import Connection, TextClause, text
 
-from services.exit_qualification.domain.circuit_limits import NO_LIMITS, CircuitLimits
+from services.exit_qualification.domain.circuit_limits import CircuitLimits, circuit_limits
 from services.exit_qualification.domain.gates.registry import QUOTED_GATES, deferred_sql
 from services.exit_qualification.domain.gates.tick_fresh import older_sql
-from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.storage.market_facts import GATE_ROWS_OF_MANY
-from shared.money import to_units
 
 _ANY_ACCOUNT = "hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())::bigint))"
 """Order of accounts, the same for all rows of a statement and another one each time.
@@ -74,6 +71,11 @@ UPDATE market_quotes q SET wanted_at = clock_timestamp(), wanted_of = w.user_bro
  WHERE q.symbol = w.symbol
    AND q.symbol IN (SELECT symbol FROM market_quotes
                      WHERE symbol = ANY (CAST(:symbols AS text[])) ORDER BY symbol FOR UPDATE SKIP LOCKED)
+RETURNING q.symbol
+""")
+ANSWERED = text("""
+-- market_quotes.answered
+SELECT symbol FROM market_quotes WHERE symbol = ANY (CAST(:symbols AS text[])) AND quoted_at > wanted_at
 """)
 LIMITS_SINCE = text("""
 -- market_quotes.limits_since
@@ -114,16 +116,22 @@ class QuoteRepository:
             },
         )
 
-    def want(self, accounts: Mapping[str, str]) -> None:
-        """Ask for a new quote of each symbol, by the user broker to ask; a symbol without a quote is left out."""
-        if accounts:
-            values = {"symbols": list(accounts), "accounts": list(accounts.values())}
-            self._connection.execute(WANT, values)
+    def want(self, accounts: Mapping[str, str]) -> list[str]:
+        """Ask for a new quote of each symbol, by the user broker to ask; return the symbols asked for.
+
+        A symbol without a quote, or with a locked one, is left out.
+        """
+        values = {"symbols": list(accounts), "accounts": list(accounts.values())}
+        return list(self._connection.execute(WANT, values).scalars())
+
+    def answered(self, symbols: Sequence[str]) -> list[str]:
+        """Return those of these symbols with a quote from after they were asked for."""
+        return list(self._connection.execute(ANSWERED, {"symbols": list(symbols)}).scalars())
 
     def limits_since(self, since: datetime) -> tuple[dict[str, CircuitLimits], datetime | None]:
         """Return the limits in the quotes after a time, by symbol, and the time of the newest of these quotes."""
         rows = self._connection.execute(LIMITS_SINCE, {"since": since}).all()
-        limits = {row.symbol: _limits(row.day, row.lower_limit, row.upper_limit) for row in rows}
+        limits = {row.symbol: circuit_limits(row.day, row.lower_limit, row.upper_limit) for row in rows}
         return limits, max((row.quoted_at for row in rows), default=None)
 
     def _symbols(self, statement: TextClause, every_s: float, limit: int) -> dict[str, list[str]]:
@@ -132,11 +140,3 @@ class QuoteRepository:
         for row in rows:
             found[row.user_broker_id].append(row.symbol)
         return found
-
-
-def _limits(day: int, lower: Decimal | None, upper: Decimal | None) -> CircuitLimits:
-    if lower is None and upper is None:
-        return NO_LIMITS
-    return CircuitLimits(
-        day, BELOW_ALL if lower is None else to_units(lower), ABOVE_ALL if upper is None else to_units(upper)
-    )

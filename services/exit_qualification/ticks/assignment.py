@@ -17,6 +17,7 @@ from services.exit_qualification.storage.tick_checkpoints import TickCheckpointR
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_loader import collector_paused, load_engine
 from services.exit_qualification.ticks.evaluation import Evaluator
+from services.exit_qualification.ticks.joined_topics import JoinedTopics
 from services.exit_qualification.ticks.limits_feed import LimitsFeed
 from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
@@ -55,6 +56,8 @@ class Assignment:
         Offsets reached and stored of the partitions held; without any while partitions wait.
     engine, evaluator:
         Engine with the trades of exactly these partitions, and its evaluator.
+    joined:
+        Records of these partitions that wait for earlier ones of the other topic.
     limits:
         Circuit limits for the engine.
     is_settled:
@@ -130,11 +133,12 @@ class Assignment:
             loaded.engine.watch_loaded()  # sorting may take longer than a transaction may be idle
         self._consumer.assign(positions)
         self._waiting, self.is_settled = None, True
-        self.engine, self.progress = loaded.engine, Progress(loaded.engine, claimed, self._layout.partitions)
+        self.engine, self.joined = loaded.engine, JoinedTopics(self._layout, positions)
         # A change of the calendars fences every partition, so the square-off times are those of the claim.
         self.evaluator = Evaluator(
             loaded.engine, self._layout, claimed, self._trusted, square_off, ahead=loaded.symbols_ahead
         )
+        self.progress = Progress(loaded.engine, claimed, self._layout.partitions, self.evaluator.held)
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def _stay(self, partitions: list[int], report: Callable[[int], None], trades: int) -> None:
@@ -176,4 +180,5 @@ class Assignment:
         self.is_settled = False
         self.engine = ExitSignalService()
         self.progress = Progress(self.engine, {}, self._layout.partitions)
+        self.joined = JoinedTopics(self._layout, {})
         self.evaluator = Evaluator(self.engine, self._layout, (), self._trusted)

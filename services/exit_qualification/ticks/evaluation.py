@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
@@ -18,6 +19,7 @@ from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedT
 from services.exit_qualification.storage.trade_adjustments import AdjustedTrade
 from services.exit_qualification.ticks.adjustments import adjusted_trade, plan_change_of, scale_of
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
+from services.exit_qualification.ticks.held_ticks import HeldTicks
 from services.exit_qualification.ticks.records import WITHOUT_EFFECT, TradeRecord, read_trade
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeAdjusted, TradeClosed, TradeExitPlanChanged, TradeOpened
@@ -44,6 +46,11 @@ class Evaluator:
         A trade event is accepted only if one of these keys signed it.
     ahead:
         Next tick offset of symbols ahead of their partition: their ticks before it are passed over.
+
+    Attributes
+    ----------
+    held:
+        Ticks that wait for newer circuit limits.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class Evaluator:
         self._quiet: dict[int, dict[str, QuietPath]] = {partition: {} for partition in held}
         self._trusted = trusted
         self._square_off = square_off
+        self.held = HeldTicks(layout.partitions)
 
     def evaluate(self, records: Records, now_ms: int) -> BatchResult:
         """Evaluate the records of held partitions in order; other records are left to their owners."""
@@ -97,9 +105,26 @@ class Evaluator:
             if passes is not None and passes(price, ts_us, seq, arrived):
                 continue
             others += 1
-            if passes is not None or self._begins(symbol, message, partition, result):
-                self._judge(message, (symbol, price, ts_us, seq, arrived), result)
+            tick = (symbol, price, ts_us, seq, arrived)
+            if symbol in self.held:
+                self.held.hold(symbol, (message, tick))
+            elif passes is not None or self._begins(symbol, message, partition, result):
+                self._judge(message, tick, result, may_hold=True)
         result.evaluated += len(messages) - others
+
+    def release(self, symbols: Iterable[str]) -> BatchResult:
+        """Judge held ticks by limits asked for after they came; a tick beyond them since then is held again."""
+        result = BatchResult()
+        for symbol in symbols:
+            decided, since = self.held.take(symbol)
+            for message, tick in decided:
+                self._judge(message, tick, result, may_hold=False)
+            for message, tick in since:
+                if symbol in self.held:
+                    self.held.hold(symbol, (message, tick))
+                else:
+                    self._judge(message, tick, result, may_hold=True)
+        return result
 
     def _refuse_tick(self, message: Message, partition: int, result: BatchResult) -> None:
         try:
@@ -122,12 +147,17 @@ class Evaluator:
         self._quiet[partition][symbol] = self._engine.quiet_path(symbol)
         return True
 
-    def _judge(self, message: Message, tick: tuple[str, int, int, int, int], result: BatchResult) -> None:
-        """Evaluate a tick with a possible effect."""
+    def _judge(
+        self, message: Message, tick: tuple[str, int, int, int, int], result: BatchResult, *, may_hold: bool
+    ) -> None:
+        """Evaluate a tick with a possible effect; hold one beyond the limits, if it may be."""
         verdict = self._engine.on_tick(*tick)
         symbol, *_, arrived = tick
         if verdict.order is TickOrder.OUTSIDE:
-            result.outside.append(symbol)
+            if may_hold and self._engine.account_of(symbol) is not None:
+                self._hold(message, tick)
+            else:
+                result.outside.append(symbol)
             return
         if not verdict.accepted:
             result.stale += 1
@@ -144,6 +174,16 @@ class Evaluator:
         for entry in verdict.candidates:
             result.detected.append(entry)
             result.arrived_ms.setdefault(entry.trade.trade_id, arrived)
+
+    def _hold(self, message: Message, tick: tuple[str, int, int, int, int]) -> None:
+        symbol = tick[0]
+        self.held.hold(symbol, (message, tick))
+        self._quiet[home_partition(symbol, self._layout.partitions)].pop(symbol, None)
+
+    def _settle(self, symbol: str, result: BatchResult) -> None:
+        """Judge the held ticks of a symbol by the known limits: they came before an event of one of its trades."""
+        for message, tick in chain.from_iterable(self.held.take(symbol)):
+            self._judge(message, tick, result, may_hold=False)
 
     def _take_trade(self, message: Message, partition: int, now_ms: int, result: BatchResult) -> None:
         """Follow a trade event; it is accepted on any partition, as before the topic grew its home was another."""
@@ -165,6 +205,7 @@ class Evaluator:
         home = home_partition(event.symbol, self._layout.partitions)
         result.homes.add(home)
         result.urgent_symbols.add(event.symbol)
+        self._settle(event.symbol, result)
         state = self._engine.symbol_state(event.symbol)
         ticks = 0 if state is None else state.ticks
         if isinstance(event, TradeOpened):
@@ -192,6 +233,7 @@ class Evaluator:
         home = home_partition(event.new_symbol, self._layout.partitions)
         result.homes.add(home)
         result.urgent_symbols.add(event.new_symbol)
+        self._settle(event.new_symbol, result)
         known, states = self._engine.trade(event.trade_id), {}
         if known is not None:
             states = self._engine.adjust_trade(

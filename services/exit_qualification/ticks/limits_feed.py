@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.storage.market_quotes import QuoteRepository
+from services.exit_qualification.ticks.held_ticks import HeldTicks
 from services.exit_qualification.ticks.metrics import shown
 from shared.postgres.engine import look
 
@@ -18,9 +19,19 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 2.0
 """Pause between looks for new limits."""
+ANSWER_LOOK_S: Final = 0.1
+"""The same while ticks wait for them."""
 _OVERLAP: Final = timedelta(seconds=10)
 """A quote is stored within this time of its stamp, so none is passed over."""
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NewLimits:
+    """Symbols with changed limits, and symbols with held ticks that can be decided now."""
+
+    changed: list[str]
+    decided: list[str]
 
 
 class LimitsFeed:
@@ -32,35 +43,43 @@ class LimitsFeed:
     def __init__(self, database: Engine) -> None:
         self._database = database
         self._since = _NEVER
-        self._next_s = 0.0
-        self._beyond: set[str] = set()
+        self._looked_s = -LOOK_S
 
     def load(self, connection: Connection, engine: ExitSignalService) -> None:
         """Give a new engine all limits of today."""
-        self._since, self._beyond = _NEVER, set()
+        self._since = _NEVER
         self._read(QuoteRepository(connection), engine)
 
-    def note(self, symbols: Iterable[str]) -> None:
-        """Note symbols with a tick beyond their limits."""
-        self._beyond.update(symbols)
+    def next_s(self, held: HeldTicks) -> float:
+        """Return when to look again: soon while ticks wait."""
+        return self._looked_s + (ANSWER_LOOK_S if held else LOOK_S)
 
-    def follow(self, engine: ExitSignalService, now_s: float) -> list[str]:
-        """Give the engine limits that changed, at intervals; return their symbols, to write a checkpoint of."""
-        if now_s < self._next_s:
-            return []
-        self._next_s = now_s + LOOK_S
+    def follow(self, engine: ExitSignalService, held: HeldTicks, now_s: float) -> NewLimits:
+        """Give the engine limits that changed, at intervals, and ask for those that held ticks need.
+
+        Write a checkpoint of the changed symbols before their held ticks are judged.
+        """
+        if now_s < self.next_s(held):
+            return NewLimits([], [])
+        self._looked_s = now_s
         with look(self._database) as connection:
             quotes = QuoteRepository(connection)
-            self._ask(quotes, engine)
-            return self._read(quotes, engine)
+            asked, overdue = held.asked, held.overdue(now_s)
+            self._ask(quotes, engine, held, now_s)
+            answered = quotes.answered(asked) if asked else []  # before the limits, so they are those of the answer
+            changed = self._read(quotes, engine)
+        late = [symbol for symbol in overdue if symbol not in answered]
+        if late:
+            log.warning("%s: no quote came; ticks beyond the known circuit limits are dropped", shown(late))
+        return NewLimits(changed, [*answered, *late])
 
-    def _ask(self, quotes: QuoteRepository, engine: ExitSignalService) -> None:
-        if not self._beyond:
+    def _ask(self, quotes: QuoteRepository, engine: ExitSignalService, held: HeldTicks, now_s: float) -> None:
+        unasked = held.unasked(now_s)
+        if not unasked:
             return
-        beyond, self._beyond = sorted(self._beyond), set()
-        log.warning("%s: ticks beyond the circuit limits were dropped; asking for a quote", shown(beyond))
-        accounts = {symbol: engine.account_of(symbol) for symbol in beyond}
-        quotes.want({symbol: account for symbol, account in accounts.items() if account is not None})
+        log.warning("%s: ticks are beyond the circuit limits; asking for a quote", shown(unasked))
+        accounts = {symbol: engine.account_of(symbol) for symbol in unasked}
+        held.ask(quotes.want({symbol: account for symbol, account in accounts.items() if account is not None}))
 
     def _read(self, quotes: QuoteRepository, engine: ExitSignalService) -> list[str]:
         limits, newest = quotes.limits_since(self._since)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.ticks.held_ticks import HeldTicks
 from shared.kafka.clients import home_partition
 
 
@@ -22,20 +23,27 @@ class Progress:
     held:
         Stored checkpoint of each partition.
     reached:
-        Offsets reached by the engine.
+        Offsets reached by the engine; of these, `waiting` ticks are not judged yet.
     """
 
-    def __init__(self, engine: ExitSignalService, claimed: Mapping[int, Checkpoint], partitions: int) -> None:
+    def __init__(
+        self,
+        engine: ExitSignalService,
+        claimed: Mapping[int, Checkpoint],
+        partitions: int,
+        waiting: HeldTicks | None = None,
+    ) -> None:
         self.held = dict(claimed)
         self.reached = dict(claimed)
         self._engine = engine
         self._partitions = partitions
+        self._waiting = HeldTicks(partitions) if waiting is None else waiting
         self._symbols_of: dict[int, list[str]] = defaultdict(list)
         self._symbols_noted = 0
 
     def unwritten(self) -> set[int]:
         """Return the partitions with the engine ahead of the stored offsets."""
-        return {partition for partition, each in self.reached.items() if each != self.held[partition]}
+        return {partition for partition in self.reached if self._judged(partition) != self.held[partition]}
 
     def checkpoint(self, partitions: Collection[int] = (), symbols: Iterable[str] = ()) -> EngineCheckpoint:
         """Return the checkpoint of whole partitions and of single symbols; write it or load the engine again.
@@ -52,11 +60,11 @@ class Progress:
             if partition in homes.values() or each.trade_offset != self.held[partition].trade_offset
         }
         for partition in partitions:
-            offsets[partition] = self.reached[partition]
+            offsets[partition] = self._judged(partition)
             homes |= dict.fromkeys(self._symbols_of[partition], partition)
-        changed = sorted(self._engine.unsaved(homes))
+        changed, waiting = sorted(self._engine.unsaved(homes)), self._waiting.first_offsets()
         states = [
-            SymbolCheckpoint(symbol, homes[symbol], state, self.reached[homes[symbol]].tick_offset)
+            SymbolCheckpoint(symbol, homes[symbol], state, waiting.get(symbol, self.reached[homes[symbol]].tick_offset))
             for symbol in changed
             if (state := self._engine.symbol_state(symbol)) is not None
         ]
@@ -68,6 +76,11 @@ class Progress:
         for each in checkpoint.symbols:
             if each.symbol not in unsaved:
                 self._engine.saved(each.symbol, each.state)
+
+    def _judged(self, partition: int) -> Checkpoint:
+        """Return the offsets with every record before them judged: a held tick is read again after a restart."""
+        reached, first = self.reached[partition], self._waiting.first_offset_in(partition)
+        return replace(reached, tick_offset=int(first)) if first < reached.tick_offset else reached
 
     def _note_new_symbols(self) -> None:
         """Sort symbols by partition once: a checkpoint must not look at those of all others."""

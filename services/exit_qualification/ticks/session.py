@@ -134,8 +134,8 @@ class TickSession:
         records = self._consumer.take_by_partition(self._around.settings.tick_batch_size, self._wait_s())
         if self._assignment.is_waiting:
             self._take_up()
-        elif records:
-            self._take(records)
+        else:
+            self._take_joined(records)
         if self._pipeline.has_queued:
             self._after_commit(self._pipeline.write_queued(self._assignment.progress.held))
         self._judge_without_ticks()
@@ -146,6 +146,14 @@ class TickSession:
         self._gaps.show()
         self._around.health.fine(TICKS)
 
+    def _take_joined(self, records: Records) -> None:
+        """Judge the records that wait for no earlier one of the other topic."""
+        joined, clock = self._assignment.joined, self._around.clock
+        ready = joined.take(records, self._consumer.ends, clock.monotonic(), epoch_ms(clock.now()))
+        self._consumer.pause(joined.full)
+        if ready:
+            self._take(ready)
+
     def _wait_s(self) -> float:
         """Return how long to wait for records: until other work is due."""
         if self._pipeline.has_queued:
@@ -155,7 +163,9 @@ class TickSession:
         now_s, engine = self._around.clock.monotonic(), self._assignment.engine
         until_deadline_s = (engine.next_deadline_ms - epoch_ms(self._around.clock.now())) / 1000
         due_s = now_s + min(self._around.settings.tick_poll_ms / 1000, until_deadline_s)
-        due_s = min(due_s, self._next_waiting_s())
+        due_s = min(due_s, self._next_waiting_s(), self._assignment.joined.until_s)
+        if held := self._assignment.evaluator.held:
+            due_s = min(due_s, self._assignment.limits.next_s(held))
         if engine.disarmed_count:
             due_s = min(due_s, self._rearming.next_s)
         if self._assignment.progress.unwritten():
@@ -231,13 +241,16 @@ class TickSession:
         result = self._assignment.evaluator.evaluate(records, now_ms)
         self._around.outgoing.send(result, self._layout)
         progress.reached |= offsets_after(records, self._layout, progress.reached)
-        count_batch(result)
-        self._assignment.limits.note(result.outside)
-        trace_causes(result)
-        if result.urgent or result.urgent_symbols:
-            self._write(result, progress.checkpoint(result.urgent, result.urgent_symbols))
+        self._conclude(result)
         self._back_off.reset()
         BATCH_SECONDS.observe(self._around.clock.monotonic() - started_s)
+
+    def _conclude(self, result: BatchResult) -> None:
+        """Count a result, and write its urgent part."""
+        count_batch(result)
+        trace_causes(result)
+        if result.urgent or result.urgent_symbols:
+            self._write(result, self._assignment.progress.checkpoint(result.urgent, result.urgent_symbols))
 
     def _checkpoint_in_turn(self) -> None:
         """Write the partitions in their turn; all have theirs within the interval.
@@ -275,12 +288,18 @@ class TickSession:
             self._rearm(count)
 
     def _follow_limits(self, now_s: float, engine: ExitSignalService) -> None:
-        """Take new circuit limits, and write the symbols: their earlier ticks are not judged again by these."""
+        """Take new circuit limits, and judge the ticks that waited for them.
+
+        The symbols are written first: their earlier ticks are not judged again by these limits.
+        """
         if not self._assignment.is_settled:
             return
-        limited = engine.unsaved(self._assignment.limits.follow(engine, now_s))
-        if limited:
+        evaluator = self._assignment.evaluator
+        news = self._assignment.limits.follow(engine, evaluator.held, now_s)
+        if limited := engine.unsaved(news.changed):
             self._write(BatchResult(), self._assignment.progress.checkpoint(symbols=limited))
+        if news.decided:
+            self._conclude(evaluator.release(news.decided))
 
     def _next_waiting_s(self) -> float:
         """Return when to look for waiting work: soon if there is some, else in case another worker has left it."""

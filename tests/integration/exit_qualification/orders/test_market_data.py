@@ -24,17 +24,20 @@ from services.exit_qualification.storage.market_quotes import QuoteRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from services.exit_qualification.ticks.limits_feed import LOOK_S, LimitsFeed
+from services.exit_qualification.ticks.held_ticks import HOLD_S, HeldTick, HeldTicks
+from services.exit_qualification.ticks.limits_feed import ANSWER_LOOK_S, LOOK_S, LimitsFeed, NewLimits
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import epoch_ms
+from shared.kafka.consuming import offset_of
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.tick_clock import TickOrder
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.signing import SIGNER
+from tests.unit.exit_qualification.ticks.messages import tick as message_of_tick
 
 INFY = "NSE:INFY"
 SECOND_ACCOUNT = """
@@ -165,19 +168,40 @@ def wanted(engine: Engine) -> dict[str, list[str]]:
 
 
 def test_a_tick_beyond_the_limits_asks_for_a_quote(scenario: OrderScenario, exit_engine: Engine) -> None:
-    engine, feed, now_ms = ExitSignalService(), LimitsFeed(exit_engine), epoch_ms(datetime.now(UTC))
+    engine, feed, held = ExitSignalService(), LimitsFeed(exit_engine), HeldTicks(1)
     quoted(exit_engine, "1100", timedelta(seconds=5))
     with exit_engine.begin() as connection:
         feed.load(connection, engine)
     engine.add_trade(scenario.open_trade())
-    assert engine.on_tick(INFY, 1100_0500, now_ms * 1000, 1, now_ms).order is TickOrder.OUTSIDE
     assert wanted(exit_engine) == {}
-    feed.note([INFY])
-    assert feed.follow(engine, 0.0) == []
+    held.hold(INFY, beyond_limits(engine))
+    assert feed.follow(engine, held, 0.0) == NewLimits([], [])
     assert wanted(exit_engine) == {"paper": [INFY]}
+    assert feed.follow(engine, held, ANSWER_LOOK_S) == NewLimits([], []), "the quote is older than the question"
     quoted(exit_engine, "1150", timedelta())
     assert wanted(exit_engine) == {}
-    assert feed.follow(engine, LOOK_S / 2) == []
-    assert feed.follow(engine, LOOK_S) == [INFY]
-    assert engine.on_tick(INFY, 1100_0500, now_ms * 1000, 1, now_ms).order is TickOrder.NEWEST
-    assert feed.follow(engine, 2 * LOOK_S) == []
+    assert feed.follow(engine, held, 1.5 * ANSWER_LOOK_S) == NewLimits([], [])
+    assert feed.follow(engine, held, 2 * ANSWER_LOOK_S) == NewLimits([INFY], [INFY])
+    ((decided, _),) = held.take(INFY)[0]
+    assert offset_of(decided) == 7
+    assert feed.follow(engine, held, LOOK_S) == NewLimits([], [])
+
+
+def test_without_an_answer_the_known_limits_decide(scenario: OrderScenario, exit_engine: Engine) -> None:
+    engine, feed, held = ExitSignalService(), LimitsFeed(exit_engine), HeldTicks(1)
+    quoted(exit_engine, "1100", timedelta(seconds=5))
+    with exit_engine.begin() as connection:
+        feed.load(connection, engine)
+    engine.add_trade(scenario.open_trade())
+    held.hold(INFY, beyond_limits(engine))
+    assert feed.follow(engine, held, 0.0).decided == []
+    assert feed.follow(engine, held, HOLD_S - 0.1).decided == []
+    assert feed.follow(engine, held, HOLD_S).decided == [INFY]
+
+
+def beyond_limits(engine: ExitSignalService) -> HeldTick:
+    """A tick the engine does not take."""
+    now_ms = epoch_ms(datetime.now(UTC))
+    tick = (INFY, 1100_0500, now_ms * 1000, 1, now_ms)
+    assert engine.on_tick(*tick).order is TickOrder.OUTSIDE
+    return message_of_tick(offset_=7), tick

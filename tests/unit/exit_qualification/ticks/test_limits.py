@@ -25,9 +25,15 @@ def test_a_tick_beyond_the_limits_moves_nothing(price: str) -> None:
     evaluated(engine, trade(event), tick("1000", seq=1))
     before = engine.symbol_state(INFY)
     result = evaluated(engine, tick(price, seq=2, offset_=1))
-    assert (result.outside, result.evaluated, result.stale, result.detected) == ([INFY], 0, 0, [])
+    assert (result.evaluated, result.stale, result.detected) == (0, 0, [])
     assert engine.symbol_state(INFY) == before
     assert evaluated(engine, tick("1001", seq=2, offset_=2)).detected == []
+
+
+def test_a_symbol_without_a_trade_waits_for_no_limits() -> None:
+    engine = ExitSignalService()
+    engine.limit({INFY: LIMITS})
+    assert evaluated(engine, tick("10000")).outside == [INFY]
 
 
 @pytest.mark.parametrize("price", ["1100", "900"])

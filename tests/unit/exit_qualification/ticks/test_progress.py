@@ -95,7 +95,7 @@ class Worker:
         self._disarm(store.exits)
         ahead = {each.symbol: each.tick_offset for each in store.symbols.values()}
         self.evaluator = Evaluator(self.engine, LAYOUT, PARTITIONS, TRUSTED, ahead=ahead)
-        self.progress = Progress(self.engine, store.offsets, LAYOUT.partitions)
+        self.progress = Progress(self.engine, store.offsets, LAYOUT.partitions, self.evaluator.held)
 
     def take(self, messages: Iterable[Message], *, is_written: bool = True) -> None:
         """Judge a batch, and commit the urgent part."""

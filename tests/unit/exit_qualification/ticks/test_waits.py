@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.ticks.assignment import Assignment
-from services.exit_qualification.ticks.limits_feed import LimitsFeed
+from services.exit_qualification.ticks.joined_topics import JoinedTopics
+from services.exit_qualification.ticks.limits_feed import LimitsFeed, NewLimits
 from services.exit_qualification.ticks.pipeline import TickPipeline, Written
 from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.rearm_schedule import MOST_PER_TURN, TURNS, RearmSchedule
@@ -33,7 +34,7 @@ from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.clocks import SteppedClock
 from tests.unit.exit_qualification.examples import NOON, open_trade
-from tests.unit.exit_qualification.ticks.messages import HOME, INFY, LAYOUT
+from tests.unit.exit_qualification.ticks.messages import HOME, INFY, LAYOUT, evaluator
 
 POLL_S = Settings().tick_poll_ms / 1000
 REARM_S = Settings().rearm_poll_ms / 1000
@@ -57,11 +58,13 @@ class Idle:
         self.pipeline.write_waiting.return_value = []
         self.pipeline.write.return_value = Written([])
         self.waits: list[float] = []
-        consumer = Mock(WatchedConsumer, consumer=Mock())
+        consumer = Mock(WatchedConsumer, consumer=Mock(), ends={})
         consumer.take_by_partition.side_effect = self._wait
         self.assignment = Mock(Assignment, is_waiting=False, is_settled=True, engine=engine)
         self.assignment.limits = Mock(LimitsFeed)
-        self.assignment.limits.follow.return_value = []
+        self.assignment.limits.follow.return_value = NewLimits([], [])
+        self.assignment.evaluator = evaluator(engine)
+        self.assignment.joined = JoinedTopics(LAYOUT, {})
         self.assignment.progress = Progress(engine, CLAIMED, LAYOUT.partitions)
         around = Mock(Surroundings, settings=Settings(), clock=self.clock, health=Health(), pipeline=self.pipeline)
         self.health, self.stop = around.health, Stop()
@@ -160,7 +163,7 @@ def test_symbols_with_new_limits_are_written_at_once() -> None:
     engine = ExitSignalService()
     engine.on_tick(INFY, 1000_0000, 1, 1)
     idle = Idle(engine)
-    idle.assignment.limits.follow.side_effect = [[INFY], *([[]] * 100)]
+    idle.assignment.limits.follow.side_effect = [NewLimits([INFY], []), *([NewLimits([], [])] * 100)]
     idle.run(POLL_S / 2)
     [written] = [call.args[1] for call in idle.pipeline.write.call_args_list]
     assert [each.symbol for each in written.symbols] == [INFY]
