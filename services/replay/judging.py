@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count
-from types import MappingProxyType
-from typing import Final
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidates, TickVerdict
-from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_hours import hours_of
@@ -19,13 +16,11 @@ from services.exit_qualification.domain.open_trade import entered
 from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.replay.book import BookedTrade, PlanChange
+from services.replay.known_limits import NONE_KNOWN, KnownLimits
 from services.replay.tape.recorded import RecordedTick
 
 _ENTRY, _CHANGE, _DEADLINE = 0, 1, 2
 """Kinds of due items; at one time in this order."""
-
-NO_SYMBOLS: Final[Mapping[str, CircuitLimits]] = MappingProxyType({})
-"""Known circuit limits of no symbol."""
 
 _Due = BookedTrade | tuple[UUID, PlanChange] | None
 
@@ -41,7 +36,7 @@ class SymbolRun:
         self,
         trades: Iterable[BookedTrade],
         square_off: SquareOff = NEVER,
-        limits: Mapping[str, CircuitLimits] = NO_SYMBOLS,
+        limits: KnownLimits = NONE_KNOWN,
     ) -> None:
         self._engine = ExitSignalService(hours=hours_of(square_off.calendars))
         self._engine.limit(limits)

@@ -10,10 +10,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, in_steps
-from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.replay.book import BookedTrade
-from services.replay.judging import NO_SYMBOLS, SymbolRun
+from services.replay.judging import SymbolRun
+from services.replay.known_limits import NONE_KNOWN, KnownLimits
 from services.replay.stored import StoredSignal, differing, words
 from services.replay.tape.recorded import RecordedTick
 from shared.contracts.exits import ExitSignalPublished
@@ -82,7 +82,7 @@ class Verifier:
         trades: Iterable[BookedTrade],
         stored: Sequence[StoredSignal],
         square_off: SquareOff = NEVER,
-        limits: Mapping[str, CircuitLimits] = NO_SYMBOLS,
+        limits: KnownLimits = NONE_KNOWN,
     ) -> None:
         self._square_off, self._limits = square_off, limits
         self._book: dict[str, list[BookedTrade]] = defaultdict(list)

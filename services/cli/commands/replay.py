@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +17,9 @@ from services.cli.support.tapes.reading_progress import reading_progress
 from services.cli.support.tapes.tape_options import with_tape_options
 from services.cli.support.tapes.topic_options import with_topic_options
 from services.cli.support.tapes.topic_range import TopicRange
-from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.replay.book import BookedTrade, read_book, read_plan
 from services.replay.hours import square_off
-from services.replay.judging import NO_SYMBOLS
+from services.replay.known_limits import NONE_KNOWN, KnownLimits
 from services.replay.player import Played, Player, Terms
 from services.replay.plots.equity import equity_plot
 from services.replay.report import equity
@@ -169,10 +168,10 @@ def _verify(recording: Recording, verifier: Verifier, form: Format) -> None:
 
 def _stored(
     source: str, trades: Sequence[BookedTrade], data_dir: Path | None
-) -> tuple[list[StoredSignal], Mapping[str, CircuitLimits]]:
+) -> tuple[list[StoredSignal], KnownLimits]:
     """Return the stored exits, and the known circuit limits."""
     if source != _DATABASE:
-        return read_stored(Path(source)), NO_SYMBOLS
+        return read_stored(Path(source)), NONE_KNOWN
     from services.cli.support.replaying.stored_exits import (
         stored_exits,  # a replay of files does without a database's client
         stored_limits,

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, text
 
 from services.cli.support.database_urls import service_databases
-from services.exit_qualification.domain.circuit_limits import CircuitLimits, circuit_limits
+from services.replay.known_limits import KnownLimits, known_limits
 from services.replay.stored import StoredSignal, in_order, stored_signal
 from shared.contracts.exits import ExitSignalPublished
 from shared.postgres.connection_limits import TOOLS
@@ -31,12 +31,10 @@ SELECT symbol, lower_limit, upper_limit, (quoted_at AT TIME ZONE 'Asia/Kolkata')
 """)
 
 
-def stored_limits(data_dir: Path | None, symbols: Collection[str]) -> dict[str, CircuitLimits]:
+def stored_limits(data_dir: Path | None, symbols: Collection[str]) -> KnownLimits:
     """Return the last circuit limits of symbols; database as of `stored_exits`."""
-    return {
-        row["symbol"]: circuit_limits(row["day"], row["lower_limit"], row["upper_limit"])
-        for row in _rows(data_dir, LIMITS, symbols=list(symbols))
-    }
+    rows = _rows(data_dir, LIMITS, symbols=list(symbols))
+    return known_limits((row["symbol"], row["day"], row["lower_limit"], row["upper_limit"]) for row in rows)
 
 
 def stored_exits(data_dir: Path | None, trade_ids: Collection[UUID]) -> list[StoredSignal]:
