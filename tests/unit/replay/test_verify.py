@@ -98,7 +98,7 @@ def test_legs_of_a_ladder_share_their_episodes() -> None:
     assert verify([booked(plan=ladder)], RISING, legs) == Verified(same=2, by_hand=0, unknown=0, differences=())
 
 
-def test_a_limit_of_time_set_too_late_exits_at_the_change() -> None:
+def test_a_late_limit_of_time_exits_at_the_change() -> None:
     held = ExitPlan.model_validate({"target": "1050", "max_hold_s": 5})
     trade = replace(booked(plan={"target": "1050"}), changes=(PlanChange(epoch_ms(after(60)), 2, held),))
     by_clock = stored(exit_reason=ExitReason.TIME, detected_at=after(60.05), detected_price=Decimal(1020))
