@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -101,14 +101,25 @@ def judge(
     return found if broker is None else [*found, check_broker_books(broker, exits)]
 
 
-def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -> list[Finding]:
-    """Repeat the check until everything holds, at most `limit_s` seconds: work in progress is no violation."""
+def check_once_settled(
+    system: SystemUnderCheck, clock: Clock, limit_s: float, say: Callable[[str], None] = lambda _: None
+) -> list[Finding]:
+    """Repeat the check until everything holds, at most `limit_s` seconds: work in progress is no violation.
+
+    `say` is told of the rules waited for, whenever they change.
+    """
     deadline = clock.monotonic() + limit_s
-    found = check(system, clock)
-    while not all(finding.holds for finding in found) and clock.monotonic() < deadline:
-        time.sleep(SETTLE_POLL_S)
+    told = ""
+    while True:
         found = check(system, clock)
-    return found
+        waited_for = ", ".join(finding.rule.number for finding in found if not finding.holds)
+        left_s = deadline - clock.monotonic()
+        if not waited_for or left_s <= 0:
+            return found
+        if waited_for != told:
+            say(f"not settled yet: {waited_for}; looking again for {left_s:.0f} s")
+            told = waited_for
+        time.sleep(SETTLE_POLL_S)
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def check(
     settings = load_settings()
     stack = stack_with_databases(data_dir, settings)
     system = _system(settings, paper_broker) if stack is None else system_under_check(stack.data_dir, stack.described)
-    findings = check_once_settled(system, SystemClock(), settle)
+    note("reading both databases, the whole Kafka log and the broker's books")
+    findings = check_once_settled(system, SystemClock(), settle, note)
     if as_json:
         show_json(trades_as_json([], findings)["invariants"])
     else:
