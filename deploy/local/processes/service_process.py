@@ -65,7 +65,7 @@ class ServiceProcess(ChildServer):
 
     def why_not_ready(self) -> str:
         """Return its ``/readyz`` problems and the path of its log."""
-        return f"{why_not_ready(self.probe)}; its log is {self.log_file}"
+        return f"{why_not_ready(self.probe) or 'ready by now'}; its log is {self.log_file}"
 
 
 def why_not_ready(url: str) -> str:

@@ -244,6 +244,11 @@ PAGES = {
     "load-calendars.md": 3,  # last: exits wait outside its hours
 }
 """The how-tos of commands, and how many each has."""
+ELSEWHERE = {
+    "replay-a-market.md": "tests/unit/cli/test_replay_page.py",
+    "scale.md": "tests/integration/cli/test_tick_commands.py",
+}
+"""Pages whose commands need no stack, or one of their own."""
 REFUSED = {("accounts", "release"): "409 account_not_held"}
 """Commands whose page begins with an event that does not happen here."""
 
@@ -263,3 +268,8 @@ def test_each_command_of_a_page_succeeds(
         refusal = REFUSED.get((words[0], words[1]))
         assert (ended.status == 0) == (refusal is None), (words, ended.err)
         assert refusal is None or refusal in ended.err
+
+
+def test_the_commands_of_every_page_are_run_somewhere() -> None:
+    pages = {page.name for page in (DOCS / "how-to").glob("*.md") if "\nexitflow " in page.read_text()}
+    assert pages == PAGES.keys() | ELSEWHERE.keys()
