@@ -47,6 +47,14 @@ def test_decisions_have_one_number_each_and_stand_in_the_index() -> None:
         assert heading.startswith(f"# {int(name[:4])}. "), name
 
 
+def test_a_changed_decision_names_the_change() -> None:
+    texts = {file.name: file.read_text() for file in (DOCS / "decisions").glob("0*.md")}
+    changes = re.compile(r"^(?:Changes|Replaces|Widens|Adds to) \[decision \d+\]\(([^)]+)\)", re.MULTILINE)
+    found = [(name, earlier) for name, text in texts.items() for earlier in changes.findall(text)]
+    assert len(found) >= 4
+    assert [(name, earlier) for name, earlier in found if f"({name})" not in texts[earlier]] == []
+
+
 def test_each_list_of_decisions_is_in_order() -> None:
     for section in (DOCS / "decisions" / "README.md").read_text().split("\n## "):
         numbers = [int(number) for number in re.findall(r"^- \[(\d+)\.", section, re.MULTILINE)]
