@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 BUILD_SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test coverage coverage-fast test-compose chaos fuzz chaos-orders chaos-relay test-fast bench-relay bench-orders bench-ticks lint docs contracts sql lock clean
+.PHONY: help install demo demo-compose test coverage coverage-fast test-compose chaos fuzz chaos-orders chaos-relay test-fast bench-relay bench-orders bench-ticks lint docs pictures contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -87,6 +87,9 @@ lint: install ## ruff, mypy --strict, import contracts, plain words, the site
 docs: install ## the documentation as a site, in build/site
 	@$(BUILD_SITE)
 	@echo "build/site/index.html"
+
+pictures: install ## write docs/console: the pages of the console in a headless Chromium, on canned answers
+	@$(BIN)/python -m tests.pictures
 
 contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) and docs/reference from the code
 	@$(BIN)/python -m services.contracts

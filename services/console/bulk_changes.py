@@ -19,7 +19,7 @@ POSITIONS_SHOWN = 20
 SKIPPED = {
     "exit_in_progress": "an exit is in progress",
     "not_executable": "the rollout does not execute it",
-    "already_sent": "its order was sent",
+    "already_sent": "the order was sent",
     "row_held": "another transaction holds it; try again",
 }
 

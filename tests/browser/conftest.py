@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
 from bench.console.chromium import ARGUMENTS, chromium_path
-from deploy.local.processes.ports import free_port
 from services.console.app import create
 from shared.clock import SystemClock
 from shared.runtime.health import Health
-from tests.support.waiting import LIMIT_S, wait_until
+from tests.browser.serving import served
+from tests.support.waiting import LIMIT_S
 from tests.unit.console.conftest import SETTINGS
 from tests.unit.console.fake_apis import FakeApis
 
@@ -58,15 +56,8 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """A console on a port of its own."""
     apis = FakeApis()
     app = create(SETTINGS, Health(), SystemClock(), httpx.MockTransport(apis.handle))
-    port = free_port(str(tmp_path_factory.mktemp("console")))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1))
-    app.state.is_stopping = lambda: server.should_exit
-    thread = threading.Thread(target=server.run, name="console")
-    thread.start()
-    wait_until(lambda: server.started, "the console serves")
-    yield Console(f"http://127.0.0.1:{port}", apis)
-    server.should_exit = True
-    thread.join(LIMIT_S)
+    with served(app, str(tmp_path_factory.mktemp("console"))) as url:
+        yield Console(url, apis)
 
 
 @dataclass(frozen=True)

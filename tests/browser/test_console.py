@@ -12,6 +12,8 @@ from tests.support.waiting import wait_until
 from tests.unit.console.fake_apis import Json, explanation, intent, page, parked, rule, stop, trade
 from tests.unit.console.test_book_outbox_system import PNL, serve_outbox, serve_system
 from tests.unit.console.test_bulk_exit import BULK, MANY, bodies
+from tests.unit.console.test_bulk_withdrawal import MANY as WITHDRAWN
+from tests.unit.console.test_bulk_withdrawal import WITHDRAW
 from tests.unit.console.test_trade import closed_trade, serve
 
 PENDING = "GET exit /exits/pending"
@@ -194,6 +196,20 @@ def test_every_filtered_trade_exits_after_dry_run_review(tab: Tab) -> None:
     assert [body["dry_run"] for body in bodies(tab.console.apis)][-1] is False
 
 
+def test_every_unsent_exit_of_the_filter_is_withdrawn_by_keys(tab: Tab) -> None:
+    counts = {"total": 6, "by_status": {"PENDING": 6}, "is_whole": True}
+    tab.console.apis.answers |= {PENDING: {**page(intent()), "counts": counts}, WITHDRAW: WITHDRAWN}
+    tab.open("/exits?symbol=NSE:INFY")
+    tab.page.get_by_role("link", name="Withdraw unsent").press("Enter")
+    expect(tab.page.get_by_text("Cancels 6 exits: 4 stop loss, 2 target.")).to_be_visible()
+    expect(tab.page.get_by_label("Reason")).to_be_focused()
+    tab.page.keyboard.type("wrong plan")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.type("withdraw 6")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("status")).to_have_text("6 exits withdrawn. 2 exits skipped.")
+
+
 def _unknown_exit(tab: Tab) -> tuple[Json, str]:
     """Let the APIs have one exit of unknown order; return it and the path for resolving it."""
     one = intent(status="UNKNOWN", error_message="no answer")
@@ -224,6 +240,7 @@ def _paths(tab: Tab) -> list[str]:
         f"GET exit /exits/why/{open_trade['trade_id']}": explanation(rule(), protective_stop=stop()),
         f"GET exit /exits/{unknown['intent_id']}": unknown,
         BULK: MANY,
+        WITHDRAW: WITHDRAWN,
         "GET exit /exits/nearest": {"items": [NEAR]},
         "GET trade /pnl": PNL,
         "GET trade /trades": page(open_trade, next="abc"),
@@ -241,6 +258,8 @@ def _paths(tab: Tab) -> list[str]:
         "/exits/stops",
         "/exits/bulk",
         "/exits/bulk?symbol=NSE:INFY",
+        "/exits/withdraw/bulk",
+        "/exits/withdraw/bulk?symbol=NSE:INFY",
         "/book",
         "/book/nearest",
         "/outbox",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from shared.clock import SystemClock
 
 
@@ -13,3 +15,13 @@ class SteppedClock(SystemClock):
 
     def monotonic(self) -> float:
         return self.at_s
+
+
+class FixedClock(SystemClock):
+    """A clock that always shows the same instant; its monotonic time is that of the system."""
+
+    def __init__(self, instant: datetime) -> None:
+        self._instant = instant
+
+    def now(self) -> datetime:
+        return self._instant

@@ -79,7 +79,7 @@ async def _bulk(context: ConsoleContext, session: Session, wanted: PendingFilter
     count = found["withdrawn"]
     reason = words(wanted.exit_reason).lower() if wanted.exit_reason else ""
     return Action(
-        title=f"Withdraw every unsent exit of {wanted.named(reason)}",
+        title=f"Withdraw unsent exits: {wanted.named(reason)}",
         path=PATH,
         button=f"Withdraw {plural(count, 'exit')}",
         back="/exits",

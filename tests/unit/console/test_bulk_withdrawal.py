@@ -55,11 +55,11 @@ def test_the_preview_is_the_dry_run_of_the_filter(operator: Browser, apis: FakeA
         "dry_run": True,
     }
     for text in (
-        "Withdraw every unsent exit of NSE:INFY, stop loss, account paper",
+        "Withdraw unsent exits: NSE:INFY, stop loss, account paper",
         "Cancels 6 exits: 4 stop loss, 2 target. No order was sent for them.",
         "Keeps open 400 NSE:INFY (MIS) on account paper, in 4 trades.",
         "Keeps open 60 NSE:TCS (MIS) on account paper.",
-        "Skips 1 exit: its order was sent.",
+        "Skips 1 exit: the order was sent.",
         "Skips 1 exit: another transaction holds it; try again.",
         "<code>withdraw 6</code>",
     ):
@@ -83,7 +83,7 @@ def test_the_exits_are_withdrawn_after_the_count_was_typed(operator: Browser, ap
     ("answer", "text"),
     [
         (found(), "No pending exit meets the filter."),
-        (found(item(status="UNKNOWN", skipped="already_sent")), "No exit is withdrawn. Skips 1 exit: its order was"),
+        (found(item(status="UNKNOWN", skipped="already_sent")), "No exit is withdrawn. Skips 1 exit: the order was"),
     ],
 )
 def test_a_filter_that_withdraws_nothing_has_no_form(
