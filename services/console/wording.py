@@ -122,6 +122,11 @@ def clock_time(text: str | None) -> str:
     return instant(text).astimezone(TRADING_ZONE).strftime("%H:%M:%S.%f")[:-3]
 
 
+def second_time(text: str | None) -> str:
+    """Return a time of the trading day, to the second, in Asia/Kolkata."""
+    return NONE if text is None else instant(text).astimezone(TRADING_ZONE).strftime("%H:%M:%S")
+
+
 def full_time(text: str | None) -> str:
     """Return date and time in Asia/Kolkata."""
     return NONE if text is None else instant(text).astimezone(TRADING_ZONE).strftime("%d %b %Y, %H:%M:%S")
@@ -204,6 +209,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "money": money,
     "plural": plural,
     "share": share,
+    "second_time": second_time,
     "short_id": short_id,
     "status_sentence": lambda status: STATUS_SENTENCES.get(status, words(status)),
     "status_tone": lambda status: STATUS_TONES.get(status, "quiet"),

@@ -141,7 +141,7 @@ def _pnl(request: httpx.Request) -> Json:
         {"group": first, "count": 6, "gross_pnl": "12450.00", "charges": "310.40", "net_pnl": "12139.60"},
         {"group": second, "count": 4, "gross_pnl": "-5120.00", "charges": "188.15", "net_pnl": "-5308.15"},
     ]
-    totals = {"count": 10, "gross_pnl": "7330.00", "charges": "498.55", "net_pnl": "6831.45"}
+    totals = {"count": 10, "gross_pnl": "7330.00", "charges": "498.55", "net_pnl": "6831.45", "last_closed_at": ago(48)}
     return {"day": str(NOW.date()), "symbol": None, "groups": groups, **totals}
 
 

@@ -13,7 +13,7 @@ from services.cli.support.output import show_facts, show_json, show_table
 from shared.contracts.vocabulary import ExitReason, ProductType
 
 GROUPS = ("day", "symbol", "user_broker_id", "exit_reason", "product_type")
-_SUMS = ("count", "gross_pnl", "charges", "net_pnl", "unknown_charges")
+_SUMS = ("count", "gross_pnl", "charges", "net_pnl", "unknown_charges", "last_closed_at")
 
 
 def add_to(root: typer.Typer, panel: str) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_client import Json
@@ -34,34 +35,69 @@ class PnlTable:
     rows: list[tuple[Json, Bar]]
 
 
-@router.get("")
-async def book(
-    request: Request,
+@dataclass(frozen=True)
+class BookView:
+    """What the page shows: the totals of a day, and open trades of a symbol; empty means any.
+
+    Attributes
+    ----------
+    given_day:
+        The day asked for; None for today.
+    """
+
+    given_day: date | None
+    today: date
+    symbol: str = ""
+    cursor: str = ""
+
+    @property
+    def day(self) -> date:
+        """Return the day of the totals."""
+        return self.given_day or self.today
+
+    @property
+    def before(self) -> date:
+        """Return the day before."""
+        return self.day - timedelta(days=1)
+
+    @property
+    def after(self) -> date:
+        """Return the day after."""
+        return self.day + timedelta(days=1)
+
+    def url(self, path: str = "/book", **changes: str) -> str:
+        """Return the URL of this view, or of one that differs by `changes`."""
+        day = "" if self.given_day is None else str(self.given_day)
+        values = {"day": day, "symbol": self.symbol, "cursor": self.cursor, **changes}
+        given = {name: value for name, value in values.items() if value}
+        return f"{path}?{urlencode(given)}" if given else path
+
+
+def book_view(
     context: Context,
-    session: Visitor,
     day: date | None = None,
+    symbol: Annotated[str, Query(max_length=100)] = "",
     cursor: Annotated[str, Query(max_length=10_000)] = "",
-) -> Response:
+) -> BookView:
+    """Return the view in a request; symbols are written in capitals."""
+    return BookView(day, trading_day(context.clock.now()), symbol.strip().upper(), cursor)
+
+
+Wanted = Annotated[BookView, Depends(book_view)]
+
+
+@router.get("")
+async def book(request: Request, context: Context, session: Visitor, wanted: Wanted) -> Response:
     """Show the day's profit and loss and a page of open trades, newest first."""
-    today = trading_day(context.clock.now())
-    shown = day or today
     return await context.pages.arriving(
-        request,
-        session,
-        "book.html",
-        partial(_answers, context, session, shown, cursor),
-        day=shown,
-        today=today,
-        before=shown - timedelta(days=1),
-        after=shown + timedelta(days=1),
-        cursor=cursor,
+        request, session, "book.html", partial(_answers, context, session, wanted), wanted=wanted
     )
 
 
-async def _answers(context: ConsoleContext, session: Session, day: date, cursor: str) -> dict[str, Any]:
+async def _answers(context: ConsoleContext, session: Session, wanted: BookView) -> dict[str, Any]:
     """Return the values of the page, from the answers of the APIs."""
     (trades, stops, found), totals = await asyncio.gather(
-        _open_trades_with_stops(context, session, cursor), _totals(context, session, day)
+        _open_trades_with_stops(context, session, wanted), _totals(context, session, wanted.day)
     )
     return {
         "totals": totals[0].body,
@@ -86,17 +122,23 @@ async def _nearest(context: ConsoleContext, session: Session) -> dict[str, Any]:
 
 
 @router.get("/distances")
-async def distances(
-    context: Context, session: Visitor, cursor: Annotated[str, Query(max_length=10_000)] = ""
-) -> HTMLResponse:
+async def distances(context: Context, session: Visitor, wanted: Wanted) -> HTMLResponse:
     """Return the distance to the nearest level of each open trade of a page, to be put into its cell."""
-    trades = await _open_trades(context, session, cursor)
+    trades = await _open_trades(context, session, wanted)
     found = await _distances(context, session, trades)
     return HTMLResponse(context.pages.text("distances.html", found=found))
 
 
-async def _open_trades(context: ConsoleContext, session: Session, cursor: str) -> Answer:
-    return await attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor)
+async def _open_trades(context: ConsoleContext, session: Session, wanted: BookView) -> Answer:
+    return await attempt(
+        context.trade_api,
+        session.token,
+        "/trades",
+        status="OPEN",
+        symbol=wanted.symbol,
+        limit=PAGE,
+        cursor=wanted.cursor,
+    )
 
 
 async def _totals(context: ConsoleContext, session: Session, day: date) -> list[Answer]:
@@ -106,10 +148,10 @@ async def _totals(context: ConsoleContext, session: Session, day: date) -> list[
 
 
 async def _open_trades_with_stops(
-    context: ConsoleContext, session: Session, cursor: str
+    context: ConsoleContext, session: Session, wanted: BookView
 ) -> tuple[Answer, Answer, dict[str, tuple[str, str]]]:
     """Return a page of trades, their protective stops, and how far their levels are."""
-    trades = await _open_trades(context, session, cursor)
+    trades = await _open_trades(context, session, wanted)
     ids = [trade["trade_id"] for trade in trades.items()]
     stops, found = await asyncio.gather(_stops(context, session, ids), _distances(context, session, trades))
     return trades, stops, found

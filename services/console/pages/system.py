@@ -13,7 +13,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.actions import Action, TextField, carry_out, show
 from services.console.context import Answer, ConsoleContext, Context, OperatorForm, Visitor, attempt, distinct_faults
+from services.console.pages.outbox import TITLES
 from services.console.sessions import Session
+from services.console.standstill import Standing
 from services.console.wording import KILL_SWITCH_SENTENCES, ROLLOUT_SENTENCES
 from shared.clock import trading_day
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
@@ -21,6 +23,7 @@ from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 router = APIRouter(prefix="/system")
 
 AUDIT_SHOWN = 25
+MISSING_COUNTED = 25
 BACK = "/system"
 BrokerStatus = Annotated[str, Query(pattern="^(CONNECTED|DISCONNECTED)$")]
 
@@ -60,8 +63,8 @@ async def system(
 
 async def _answers(context: ConsoleContext, session: Session, acts: ActFilter) -> dict[str, Any]:
     """Return the values of the page, from the answers of processes and APIs."""
-    processes, kill_switch, rollout, brokers, exit_audit, trade_audit = await asyncio.gather(
-        context.probes.all(),
+    standing, kill_switch, rollout, brokers, exit_audit, trade_audit = await asyncio.gather(
+        _standing(context, session),
         attempt(context.exit_api, session.token, "/kill-switch"),
         attempt(context.exit_api, session.token, "/rollout"),
         attempt(context.exit_api, session.token, "/brokers"),
@@ -69,7 +72,9 @@ async def _answers(context: ConsoleContext, session: Session, acts: ActFilter) -
         _trade_audit(context, session, acts),
     )
     return {
-        "processes": processes,
+        "processes": standing.processes,
+        "standing": standing,
+        "signs": standing.signs(context.clock.now()),
         "kill_switch": kill_switch.body,
         "kill_switch_sentences": KILL_SWITCH_SENTENCES,
         "rollout": rollout.body,
@@ -79,6 +84,20 @@ async def _answers(context: ConsoleContext, session: Session, acts: ActFilter) -
         "next": (exit_audit.body or {}).get("next"),
         "faults": distinct_faults(kill_switch, rollout, brokers, exit_audit, trade_audit),
     }
+
+
+async def _standing(context: ConsoleContext, session: Session) -> Standing:
+    """Return what tells whether something stands still."""
+    exit_api, trade_api, token = context.exit_api, context.trade_api, session.token
+    processes, pending, exit_outbox, trade_outbox, missing = await asyncio.gather(
+        context.probes.all(),
+        attempt(exit_api, token, "/exits/pending", limit=1, counts="true", gates="held"),
+        attempt(exit_api, token, "/outbox"),
+        attempt(trade_api, token, "/outbox"),
+        attempt(exit_api, token, "/protective-stops/missing", limit=MISSING_COUNTED),
+    )
+    outboxes = dict(zip(TITLES.values(), (exit_outbox.body, trade_outbox.body), strict=True))
+    return Standing(processes, pending.body, outboxes, missing.body)
 
 
 async def _trade_audit(context: ConsoleContext, session: Session, acts: ActFilter) -> Answer:

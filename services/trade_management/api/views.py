@@ -116,6 +116,7 @@ class PnlSums(BaseModel):
     charges: Money
     net_pnl: Money
     unknown_charges: int = Field(description="trades among them with unknown charges")
+    last_closed_at: Timestamp | None = Field(description="when the last of them closed; null without any")
 
 
 class PnlGroupView(PnlSums):

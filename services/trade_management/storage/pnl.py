@@ -22,6 +22,7 @@ SUMS = (
     # Not the sum of net_pnl: it leaves out trades with unknown charges.
     func.sum(TradeRow.gross_pnl) - func.coalesce(func.sum(TradeRow.charges), 0),
     func.count().filter(TradeRow.charges.is_(None)),
+    func.max(TradeRow.closed_at),
 )
 
 
@@ -63,6 +64,8 @@ class Pnl:
     ----------
     unknown_charges:
         Number of these trades with unknown charges.
+    last_closed_at:
+        When the last of them closed; None without any.
     """
 
     count: int
@@ -70,6 +73,7 @@ class Pnl:
     charges: Decimal
     net_pnl: Decimal
     unknown_charges: int
+    last_closed_at: datetime | None
 
     def __add__(self, other: Pnl) -> Pnl:
         return Pnl(
@@ -78,10 +82,11 @@ class Pnl:
             self.charges + other.charges,
             self.net_pnl + other.net_pnl,
             self.unknown_charges + other.unknown_charges,
+            max(filter(None, (self.last_closed_at, other.last_closed_at)), default=None),
         )
 
 
-NOTHING: Final = Pnl(0, Decimal(0), Decimal(0), Decimal(0), 0)
+NOTHING: Final = Pnl(0, Decimal(0), Decimal(0), Decimal(0), 0, None)
 
 
 class PnlRepository:
@@ -115,6 +120,6 @@ def _closed(query: Select[*tuple[Any, ...]], wanted: PnlFilter) -> Select[*tuple
 
 
 def _pnl(row: Sequence[Any]) -> Pnl:
-    count, *sums, unknown = row
+    count, *sums, unknown, last_closed_at = row
     gross, charges, net = (amount or Decimal(0) for amount in sums)
-    return Pnl(count, gross, charges, net, unknown)
+    return Pnl(count, gross, charges, net, unknown, last_closed_at)

@@ -144,10 +144,11 @@ def test_profit_and_loss_by_every_group_and_as_csv(client: TestClient, trade_eng
     assert client.get("/pnl", params={"exit_reason": "STOP_LOSS"}).json()["count"] == 0
     answer = client.get("/pnl", params={"group_by": "symbol", "format": "csv", "product_type": "MIS"})
     assert answer.headers["content-type"].startswith("text/csv")
+    closed_at = client.get("/pnl", params={"product_type": "MIS"}).json()["last_closed_at"]
     assert answer.text == (
-        "group,count,gross_pnl,charges,net_pnl,unknown_charges\n"
-        "NSE:INFY,1,1000.00,82.72,917.28,0\n"
-        "TOTAL,1,1000.00,82.72,917.28,0\n"
+        "group,count,gross_pnl,charges,net_pnl,unknown_charges,last_closed_at\n"
+        f"NSE:INFY,1,1000.00,82.72,917.28,0,{closed_at}\n"
+        f"TOTAL,1,1000.00,82.72,917.28,0,{closed_at}\n"
     )
 
 

@@ -294,10 +294,12 @@ def test_profit_and_loss_sums_trades_by_day_and_symbol(client: TestClient, trade
     assert {name: by_symbol[name] for name in both} == both
     assert by_symbol["group_by"] == "symbol" and len(by_symbol["groups"]) == 2
     assert sum(group["count"] for group in by_symbol["groups"]) == both["count"]
+    assert by_symbol["last_closed_at"] == max(group.pop("last_closed_at") for group in by_symbol["groups"])
     of_tcs = next(group for group in by_symbol["groups"] if group["group"] == "NSE:TCS")
     assert of_tcs == {"group": "NSE:TCS", **totals(symbol="NSE:TCS")}
     (account,) = client.get("/pnl", params={"group_by": "user_broker_id"}).json()["groups"]
-    assert account == {"group": "paper", **both}
+    assert account == {"group": "paper", **both, "last_closed_at": by_symbol["last_closed_at"]}
+    assert client.get("/pnl", params={"symbol": "NSE:SBIN"}).json()["last_closed_at"] is None
 
 
 def test_the_metrics_count_opened_trades(client: TestClient) -> None:

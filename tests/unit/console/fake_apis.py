@@ -234,8 +234,6 @@ def outbox(**changes: Any) -> Json:
         "shard": 1, "owner": str(new_id()), "paused": False, "epoch": 3, "lease_until": AT, "backlog": 12,
         "oldest_age_s": 0.4, "parked": 3, "requested": 0, **changes,
     }  # fmt: skip
-    totals = {
-        "shards": 1, "owned": 1, "owners": 1, "paused": int(shard["paused"]), "backlog": 12, "oldest_age_s": 0.4,
-        "parked": 3, "requested": 0,
-    }  # fmt: skip
+    totals = {"shards": 1, "owned": 1, "owners": 1, "paused": int(shard["paused"])}
+    totals |= {name: shard[name] for name in ("backlog", "oldest_age_s", "parked", "requested")}
     return {"totals": totals, "shards": [shard]}

@@ -50,6 +50,31 @@ def test_book_shows_grouped_day_and_open_trades(operator: Browser, apis: FakeApi
     assert {query["day"] for query in asked} == {"2026-01-13"}
 
 
+def test_the_book_says_when_the_last_trade_closed(operator: Browser, apis: FakeApis) -> None:
+    apis.answers |= {
+        "GET trade /pnl": {**PNL, "last_closed_at": "2026-01-13T05:10:05.500Z"},
+        "GET trade /trades": page(),
+    }
+    assert "last at 10:40:05" in operator.get("/book?day=2026-01-13").text
+
+
+def test_the_book_shows_the_open_trades_of_a_symbol(operator: Browser, apis: FakeApis) -> None:
+    apis.answers |= {"GET trade /pnl": PNL, "GET trade /trades": page(trade(), next="abc")}
+    html = operator.get("/book?symbol=nse:infy&day=2026-01-13").text
+    asked = next(request for request in apis.asked if request.url.path == "/trades")
+    assert asked.url.params["symbol"] == "NSE:INFY"
+    more = "day=2026-01-13&amp;symbol=NSE%3AINFY"
+    for link in (f"/book?{more}&amp;cursor=abc", f"/book/distances?{more}", "/exits?view=all&amp;symbol=NSE%3AINFY"):
+        assert link in html
+    apis.answers["GET trade /trades"] = page()
+    assert "No trade of NSE:INFY is open." in operator.get("/book?symbol=NSE:INFY").text
+
+
+def test_the_exits_of_a_symbol_lead_to_its_open_trades(operator: Browser, apis: FakeApis) -> None:
+    apis.answers["GET exit /exits"] = page()
+    assert 'href="/book?symbol=NSE%3AINFY#open"' in operator.get("/exits?view=all&symbol=NSE:INFY").text
+
+
 def test_each_open_trade_shows_the_distance_to_its_nearest_level(operator: Browser, apis: FakeApis) -> None:
     one, unknown, quiet = trade(), trade(symbol="NSE:NEW"), trade(symbol="NSE:QUIET")
     known = {"symbol": "NSE:INFY", "last_price": "992.50"}, {"symbol": "NSE:QUIET", "last_price": None}
@@ -168,6 +193,9 @@ BROKER = {
 }  # fmt: skip
 
 
+NO_EXITS: Json = {"total": 0, "by_status": {}, "is_whole": True}
+
+
 def serve_system(apis: FakeApis) -> None:
     """Let the APIs have a state and an audit log."""
     apis.answers |= {
@@ -177,7 +205,9 @@ def serve_system(apis: FakeApis) -> None:
         "GET exit /brokers/paper": BROKER,
         "GET exit /audit": page(ENTRY),
         "GET trade /audit": page({**ENTRY, "action": "outbox.pause", "before": None}),
+        "GET exit /exits/pending": {**page(), "counts": NO_EXITS},
     }
+    apis.answers = {f"GET {side} /outbox": outbox(parked=0) for side in ("exit", "trade")} | apis.answers
 
 
 def test_the_system_page_shows_switches_accounts_and_the_audit_log(operator: Browser, apis: FakeApis) -> None:
