@@ -98,7 +98,9 @@ def _answer_errors_with_pages(app: FastAPI) -> None:
     def ours(request: Request, error: ExitflowError) -> Response:
         if isinstance(error, ApiFault) and error.status == 401:
             return _to_login(request, forget=True)
-        return _error_page(request, error.http_status, str(error), getattr(error, "advice", ""))
+        is_unknown = isinstance(error, ApiFault) and error.status == 404
+        status = 404 if is_unknown else error.http_status
+        return _error_page(request, status, str(error), getattr(error, "advice", ""))
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:

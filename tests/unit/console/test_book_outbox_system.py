@@ -207,7 +207,8 @@ def serve_system(apis: FakeApis) -> None:
         "GET trade /audit": page({**ENTRY, "action": "outbox.pause", "before": None}),
         "GET exit /exits/pending": {**page(), "counts": NO_EXITS},
     }
-    apis.answers = {f"GET {side} /outbox": outbox(parked=0) for side in ("exit", "trade")} | apis.answers
+    for side in ("exit", "trade"):
+        apis.answers.setdefault(f"GET {side} /outbox", outbox(parked=0))
 
 
 def test_the_system_page_shows_switches_accounts_and_the_audit_log(operator: Browser, apis: FakeApis) -> None:

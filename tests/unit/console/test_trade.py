@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from datetime import UTC, datetime
 
 import pytest
+from starlette.types import Message, Scope
 
 from services.console.charts import price_chart
 from services.console.trade_story import story
@@ -196,6 +198,46 @@ def test_without_trade_api_the_exits_are_shown(operator: Browser, apis: FakeApis
 def test_a_trade_that_does_not_exist_is_said_so(operator: Browser) -> None:
     answer = operator.get(f"/trades/{new_id()}")
     assert "not found" in answer.text and "check the id" in answer.text
+
+
+def test_an_unknown_trade_is_404_before_anything_else_is_asked(operator: Browser, apis: FakeApis) -> None:
+    path = f"/trades/{new_id()}"
+    assert operator.get(path).status_code == 404
+    assert [request.url.path for request in apis.asked] == [path]
+
+
+def test_the_head_of_a_trade_is_sent_before_its_explanation_is_asked(operator: Browser, apis: FakeApis) -> None:
+    one = trade(symbol="NSE:TCS")
+    serve(apis, one)
+    sent: list[tuple[bytes, int]] = []
+
+    async def send(message: Message) -> None:
+        sent.append((message.get("body", b""), len(apis.asked)))
+
+    path = f"/trades/{one['trade_id']}"
+    cookies = "; ".join(f"{name}={value}" for name, value in operator.http.cookies.items())
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"cookie", cookies.encode())],
+    }
+
+    async def answer() -> None:
+        await operator.http.app(scope, _nothing_received, send)
+
+    asyncio.run(answer())
+    head, asked = next((body, asked) for body, asked in sent if body)
+    assert b"<h1>NSE:TCS</h1>" in head and b"From opening to close" not in head
+    assert asked == 1
+
+
+async def _nothing_received() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 def test_exit_id_search_leads_to_its_trade(operator: Browser, apis: FakeApis) -> None:
