@@ -53,7 +53,7 @@ def test_which_exits_wait_and_for_what(desk: Tab) -> None:
 
 
 def test_why_a_trade_did_not_exit(desk: Tab) -> None:
-    desk.console.apis.answers |= {"GET exit /exits": page(), "GET trade /trades": page(HELD)}
+    desk.console.apis.answers["GET trade /trades"] = page(HELD)
     desk.page.keyboard.press("/")
     desk.page.keyboard.type("NSE:SBIN")
     desk.page.keyboard.press("Enter")

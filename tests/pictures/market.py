@@ -109,7 +109,7 @@ def serve_market(apis: FakeApis) -> None:
         "GET exit /protective-stops/missing": page(missing),
         "GET exit /prices": page(*({"symbol": symbol, "last_price": price} for symbol, price in PRICES.items())),
         "GET exit /exits/nearest": {"items": sorted(map(_near, TRADES), key=lambda near: Decimal(near["distance"]))},
-        "GET trade /pnl": _pnl,
+        "GET trade /pnl": _pnl(),
     }
     _serve_trade(apis)
     _serve_bulk(apis)
@@ -130,16 +130,20 @@ def _near(one: Json) -> Json:
     return {**kept, "stop_loss": level, "last_price": price, "priced_at": ago(1), "distance": distance}
 
 
-def _pnl(request: httpx.Request) -> Json:
+def _pnl() -> Json:
     names = {
         "symbol": ("NSE:TCS", "NSE:INFY"),
         "user_broker_id": ("paper", "zerodha-1"),
         "exit_reason": ("TARGET", "STOP_LOSS"),
     }
-    first, second = names[request.url.params["group_by"]]
+    sums = (
+        {"count": 6, "gross_pnl": "12450.00", "charges": "310.40", "net_pnl": "12139.60"},
+        {"count": 4, "gross_pnl": "-5120.00", "charges": "188.15", "net_pnl": "-5308.15"},
+    )
     groups = [
-        {"group": first, "count": 6, "gross_pnl": "12450.00", "charges": "310.40", "net_pnl": "12139.60"},
-        {"group": second, "count": 4, "gross_pnl": "-5120.00", "charges": "188.15", "net_pnl": "-5308.15"},
+        {"group_by": kind, "group": name, **each}
+        for kind, named in names.items()
+        for name, each in zip(named, sums, strict=True)
     ]
     totals = {"count": 10, "gross_pnl": "7330.00", "charges": "498.55", "net_pnl": "6831.45", "last_closed_at": ago(48)}
     return {"day": str(NOW.date()), "symbol": None, "groups": groups, **totals}

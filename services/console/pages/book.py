@@ -100,13 +100,13 @@ async def _answers(context: ConsoleContext, session: Session, wanted: BookView) 
         _open_trades_with_stops(context, session, wanted), _totals(context, session, wanted.day)
     )
     return {
-        "totals": totals[0].body,
-        "tables": [_table(title, answer) for (_, title), answer in zip(GROUPS, totals, strict=True)],
+        "totals": totals.body,
+        "tables": [_table(kind, title, totals.body or {}) for kind, title in GROUPS],
         "trades": trades,
         "levels": {trade["trade_id"]: dict(levels_of(trade["exit_plan"])) for trade in trades.items()},
         "stops": {stop["trade_id"]: stop for stop in stops.items()},
         "distances": found,
-        "faults": distinct_faults(trades, stops, *totals),
+        "faults": distinct_faults(trades, stops, totals),
     }
 
 
@@ -141,10 +141,10 @@ async def _open_trades(context: ConsoleContext, session: Session, wanted: BookVi
     )
 
 
-async def _totals(context: ConsoleContext, session: Session, day: date) -> list[Answer]:
-    """Return the profit and loss of a day, by each kind of group."""
-    asked = (attempt(context.trade_api, session.token, "/pnl", day=str(day), group_by=group) for group, _ in GROUPS)
-    return await asyncio.gather(*asked)
+async def _totals(context: ConsoleContext, session: Session, day: date) -> Answer:
+    """Return the profit and loss of a day, with the groups of each kind."""
+    kinds = ",".join(kind for kind, _ in GROUPS)
+    return await attempt(context.trade_api, session.token, "/pnl", day=str(day), group_by=kinds)
 
 
 async def _open_trades_with_stops(
@@ -167,8 +167,8 @@ async def _distances(context: ConsoleContext, session: Session, trades: Answer) 
     }
 
 
-def _table(title: str, answer: Answer) -> PnlTable:
-    groups = [] if answer.body is None else answer.body["groups"]
+def _table(kind: str, title: str, totals: Json) -> PnlTable:
+    groups = [group for group in totals.get("groups", ()) if group["group_by"] == kind]
     return PnlTable(title, list(zip(groups, bars([group["net_pnl"] for group in groups]), strict=True)))
 
 

@@ -122,6 +122,7 @@ class PnlSums(BaseModel):
 class PnlGroupView(PnlSums):
     """Totals of one day, symbol, account, reason or product."""
 
+    group_by: PnlGroup = Field(description="kind of the group")
     group: str
 
 
@@ -133,5 +134,5 @@ class PnlView(PnlSums):
     user_broker_id: str | None
     exit_reason: ExitReason | None
     product_type: ProductType | None
-    group_by: PnlGroup | None
+    group_by: PnlGroup | None = Field(description="kind of the groups; null if they are of several kinds")
     groups: list[PnlGroupView]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, select, tuple_
 
 from services.trade_management.models import TradeRow
 from shared.clock import TRADING_ZONE
@@ -99,12 +99,31 @@ class PnlRepository:
         """Return totals over closed trades."""
         return _pnl(self._connection.execute(_closed(select(*SUMS), wanted)).one())
 
-    def by(self, group: PnlGroup, wanted: PnlFilter) -> dict[str, Pnl]:
-        """Return the same totals for each group: days in order, others with the most profitable first."""
-        column = _GROUP_COLUMNS[group]
-        order = [column] if group is PnlGroup.DAY else [SUMS[3].desc(), column]
-        rows = self._connection.execute(_closed(select(column, *SUMS), wanted).group_by(column).order_by(*order))
-        return {name: _pnl(sums) for name, *sums in rows}
+    def by(self, kinds: Sequence[PnlGroup], wanted: PnlFilter) -> dict[PnlGroup, dict[str, Pnl]]:
+        """Return the same totals for the groups of each kind; the trades are read once for all kinds.
+
+        Days are in order, other groups with the most profitable first.
+        """
+        columns = [_GROUP_COLUMNS[kind] for kind in kinds]
+        query = _closed(select(func.grouping(*columns), *columns, *SUMS), wanted)
+        rows = self._connection.execute(query.group_by(func.grouping_sets(*map(tuple_, columns))))
+        found: dict[PnlGroup, dict[str, Pnl]] = {kind: {} for kind in kinds}
+        for mask, *values in rows:
+            position = _grouped(mask, len(columns))
+            found[kinds[position]][values[position]] = _pnl(values[len(columns) :])
+        return {kind: _in_order(kind, groups) for kind, groups in found.items()}
+
+
+def _grouped(mask: int, columns: int) -> int:
+    """Return the position of the one grouped column; GROUPING has a bit for each other one, the lowest for the last."""
+    others = (1 << columns) - 1
+    return columns - (others ^ mask).bit_length()
+
+
+def _in_order(kind: PnlGroup, groups: dict[str, Pnl]) -> dict[str, Pnl]:
+    if kind is PnlGroup.DAY:
+        return dict(sorted(groups.items()))
+    return dict(sorted(groups.items(), key=lambda each: (-each[1].net_pnl, each[0])))
 
 
 def _closed(query: Select[*tuple[Any, ...]], wanted: PnlFilter) -> Select[*tuple[Any, ...]]:

@@ -19,6 +19,7 @@ from shared.errors import InvalidInput
 from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows
 from tests.integration.trade_management.test_closing import apply, report
 from tests.integration.trade_management.test_trade_api import opened
+from tests.support.statements import sent_statements
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 LONG_AGO = CLOCK.now() - timedelta(days=3650)
@@ -139,6 +140,14 @@ def test_profit_and_loss_by_every_group_and_as_csv(client: TestClient, trade_eng
     for group, names in expected.items():
         answer = client.get("/pnl", params={"group_by": group}).json()
         assert sorted(each["group"] for each in answer["groups"]) == names
+    with sent_statements() as statements:
+        answer = client.get("/pnl", params={"group_by": ",".join(expected)}).json()
+    assert sum("FROM trade_management.trades" in each or "FROM trades" in each for each in statements) == 1
+    named = [(kind, name) for kind, names in expected.items() for name in names]
+    assert sorted((each["group_by"], each["group"]) for each in answer["groups"]) == sorted(named)
+    assert (answer["group_by"], answer["count"]) == (None, 2)
+    refused = client.get("/pnl", params={"group_by": "symbol,day", "format": "csv"})
+    assert refused.status_code == client.get("/pnl", params={"group_by": "symbol,colour"}).status_code == 422
     one = client.get("/pnl", params={"product_type": "NRML", "exit_reason": "TARGET", "user_broker_id": "paper"})
     assert one.json()["count"] == 1
     assert client.get("/pnl", params={"exit_reason": "STOP_LOSS"}).json()["count"] == 0

@@ -296,9 +296,14 @@ def test_profit_and_loss_sums_trades_by_day_and_symbol(client: TestClient, trade
     assert sum(group["count"] for group in by_symbol["groups"]) == both["count"]
     assert by_symbol["last_closed_at"] == max(group.pop("last_closed_at") for group in by_symbol["groups"])
     of_tcs = next(group for group in by_symbol["groups"] if group["group"] == "NSE:TCS")
-    assert of_tcs == {"group": "NSE:TCS", **totals(symbol="NSE:TCS")}
+    assert of_tcs == {"group_by": "symbol", "group": "NSE:TCS", **totals(symbol="NSE:TCS")}
     (account,) = client.get("/pnl", params={"group_by": "user_broker_id"}).json()["groups"]
-    assert account == {"group": "paper", **both, "last_closed_at": by_symbol["last_closed_at"]}
+    assert account == {
+        "group_by": "user_broker_id",
+        "group": "paper",
+        **both,
+        "last_closed_at": by_symbol["last_closed_at"],
+    }
     assert client.get("/pnl", params={"symbol": "NSE:SBIN"}).json()["last_closed_at"] is None
 
 

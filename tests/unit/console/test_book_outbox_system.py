@@ -20,8 +20,10 @@ from tests.unit.console.fake_apis import AT, FakeApis, Json, outbox, page, parke
 PNL = {
     "day": "2026-01-13", "symbol": None, "count": 2, "gross_pnl": "300.00", "charges": "20.00", "net_pnl": "280.00",
     "groups": [
-        {"group": "NSE:TCS", "count": 1, "gross_pnl": "500.00", "charges": "10.00", "net_pnl": "490.00"},
-        {"group": "NSE:INFY", "count": 1, "gross_pnl": "-200.00", "charges": "10.00", "net_pnl": "-210.00"},
+        {"group_by": "symbol", "group": "NSE:TCS", "count": 1, "gross_pnl": "500.00", "charges": "10.00",
+         "net_pnl": "490.00"},
+        {"group_by": "symbol", "group": "NSE:INFY", "count": 1, "gross_pnl": "-200.00", "charges": "10.00",
+         "net_pnl": "-210.00"},
     ],
 }  # fmt: skip
 
@@ -46,8 +48,7 @@ def test_book_shows_grouped_day_and_open_trades(operator: Browser, apis: FakeApi
     ):
         assert text in html
     asked = [dict(request.url.params) for request in apis.asked if request.url.path == "/pnl"]
-    assert [query["group_by"] for query in asked] == ["symbol", "user_broker_id", "exit_reason"]
-    assert {query["day"] for query in asked} == {"2026-01-13"}
+    assert asked == [{"day": "2026-01-13", "group_by": "symbol,user_broker_id,exit_reason"}]
 
 
 def test_the_book_says_when_the_last_trade_closed(operator: Browser, apis: FakeApis) -> None:
