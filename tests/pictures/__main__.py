@@ -24,7 +24,6 @@ from tests.unit.console.fake_apis import FakeApis
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "console"
 DESK, PHONE = ViewportSize(width=1280, height=720), ViewportSize(width=390, height=844)
-LOCALE = "en-GB"
 Scheme = Literal["light", "dark"]
 TRADE = f"/trades/{HELD['trade_id']}"
 PAGES = {
@@ -76,7 +75,7 @@ class Studio:
 
     def take(self, picture: Picture, folder: Path) -> Path:
         """Take one picture; on a phone only the first screen of a long page."""
-        context = self.browser.new_context(viewport=picture.size, color_scheme=picture.scheme, locale=LOCALE)
+        context = self.browser.new_context(viewport=picture.size, color_scheme=picture.scheme)
         context.clock.set_fixed_time(NOW)
         page = context.new_page()
         page.goto(f"{self.url}/login?next=/system/rollout?mode=off")
@@ -105,7 +104,7 @@ def studio(chromium: str) -> Iterator[Studio]:
     settings = SETTINGS.model_copy(update={"console_processes": probed, "console_refresh_ms": 1000})
     app = create(settings, Health(), FixedClock(NOW), httpx.MockTransport(handle))
     with served(app, "pictures of the console") as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, f"--lang={LOCALE}"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield Studio(browser, url)
         browser.close()
 

@@ -233,8 +233,8 @@ def _serve_system(apis: FakeApis) -> None:
             account("zerodha-2", token_refused_at=ago(40), waiting_error=expired),
         ),
         "GET exit /audit": page(
-            act(70, "risk-desk", "kill-switch.set", "kill-switch", "OFF", "ALL", "the feed of NSE is behind"),
-            act(5400, "chief", "rollout.set", "rollout", "limited", "full", "first week went well"),
+            act(70, "risk-desk", "kill_switch.put", "kill_switch", "OFF", "ALL", "the feed of NSE is behind"),
+            act(5400, "chief", "rollout.put", "rollout", "limited", "full", "first week went well"),
         ),
         "GET trade /audit": page(),
     }  # fmt: skip
