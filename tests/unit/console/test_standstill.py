@@ -41,7 +41,7 @@ def test_a_process_that_is_not_ready_says_why() -> None:
     ]
 
 
-def test_exits_that_wait_for_long_name_the_obstacle_of_the_oldest() -> None:
+def test_late_exits_name_the_obstacle_of_the_oldest() -> None:
     assert told(pending={**page(intent()), "counts": COUNTS}) == [
         "2 exits pending, the oldest (NSE:INFY) for 3 m 20 s: kill switch."
     ]

@@ -206,7 +206,7 @@ def test_an_unknown_trade_is_404_before_anything_else_is_asked(operator: Browser
     assert [request.url.path for request in apis.asked] == [path]
 
 
-def test_the_head_of_a_trade_is_sent_before_its_explanation_is_asked(operator: Browser, apis: FakeApis) -> None:
+def test_head_of_a_trade_is_sent_before_its_explanation(operator: Browser, apis: FakeApis) -> None:
     one = trade(symbol="NSE:TCS")
     serve(apis, one)
     sent: list[tuple[bytes, int]] = []
