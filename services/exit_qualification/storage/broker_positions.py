@@ -27,6 +27,17 @@ SELECT t.user_broker_id, t.symbol, t.product_type,
    AND (CAST(:user_broker_ids AS text[]) IS NULL OR t.user_broker_id = ANY (CAST(:user_broker_ids AS text[])))
  GROUP BY t.user_broker_id, t.symbol, t.product_type
 """)  # noqa: S608  # a constant
+BEYOND = text("""
+-- broker_positions.beyond: net quantity filled on a day beyond the trades of an account, by symbol and product
+SELECT t.symbol, t.product_type,
+       sum(CASE t.direction WHEN 'LONG' THEN 1 ELSE -1 END * (filled.quantity - t.quantity))::bigint AS quantity
+  FROM (SELECT DISTINCT trade_id FROM exit_fills
+         WHERE broker = :broker AND account = :account AND trading_day = :day) AS of_day
+  JOIN open_trades t ON t.trade_id = of_day.trade_id
+ CROSS JOIN LATERAL (SELECT sum(f.quantity) AS quantity FROM exit_fills f WHERE f.trade_id = t.trade_id) AS filled
+ WHERE filled.quantity > t.quantity
+ GROUP BY t.symbol, t.product_type
+""")
 HELD_TRADES = text(f"""
 -- broker_positions.held_trades: open trades of a position, with the quantities left by their fills
 SELECT t.trade_id, t.direction, t.entered_at, ({_REMAINING})::bigint AS remaining
@@ -88,6 +99,11 @@ class BrokerPositionRepository:
         for row in self._connection.execute(NEEDED, {"user_broker_ids": wanted}):
             found.setdefault(row.user_broker_id, {})[row.symbol, row.product_type] = row.quantity
         return found
+
+    def beyond(self, account: UserBroker, day: date) -> dict[PositionKey, int]:
+        """Return the net quantities by which late fills of a day exceed their trades: positions lack so much."""
+        found = self._connection.execute(BEYOND, {"broker": account.broker, "account": account.account, "day": day})
+        return {(row.symbol, row.product_type): row.quantity for row in found}
 
     def at_work(self, user_broker_id: str, *, but_for: Sequence[UUID]) -> dict[tuple[str, str, Direction], int]:
         """Return what the account's orders may still fill, by symbol, product and direction of the trades."""

@@ -45,7 +45,7 @@ from services.exit_qualification.storage.broker_positions import BrokerPositionR
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
-from shared.clock import Clock
+from shared.clock import Clock, trading_day
 from shared.contracts.vocabulary import ProtectiveStopStatus
 from shared.errors import StaleVersion
 from shared.outbox.unit_of_work import UnitOfWork
@@ -259,13 +259,22 @@ class ProtectiveStops:
     def _missing(
         self, account: UserBroker, broker: BrokerPort, to_place: Sequence[StandingStop]
     ) -> dict[PositionKey, int]:
-        """Return the account's shortage against its open trades: a stop for it could open a position."""
+        """Return the account's shortage against its open trades: a stop for it could open a position.
+
+        A shortage of exactly the shares that late fills took beyond their trades is explained by them.
+        """
         if not to_place:
             return {}
         with self._open_unit() as uow:
             every = BrokerPositionRepository(uow.connection).needed([account.user_broker_id])
         needed = every.get(account.user_broker_id, {})
-        return shortfalls(needed, positions_by_key(broker, needed.keys()))
+        missing = shortfalls(needed, positions_by_key(broker, needed.keys()))
+        if not missing:
+            return {}
+        with self._open_unit() as uow:
+            day = trading_day(OrderQueues(uow.connection).now())
+            beyond = BrokerPositionRepository(uow.connection).beyond(account, day)
+        return {key: short for key, short in missing.items() if short != abs(beyond.get(key, 0))}
 
     def _each(self, stop: ProtectiveStop, step: Callable[[], None]) -> None:
         try:

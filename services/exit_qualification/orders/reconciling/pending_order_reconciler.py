@@ -45,6 +45,7 @@ from services.exit_qualification.storage.exit_intents import ExitIntentRepositor
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
+from shared.clock import trading_day
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
@@ -267,6 +268,8 @@ class PendingOrderReconciler:
     def _is_still_held(self, account: _Account, intent: ExitIntent) -> bool:
         """Return whether the account's position still covers the open trades of the intent's symbol and product.
 
+        A shortage of exactly the shares that late fills took beyond their trades has no unseen fill behind it.
+
         Raises
         ------
         BrokerUnavailable
@@ -275,9 +278,13 @@ class PendingOrderReconciler:
         key = intent.symbol, intent.product_type.value
         position = positions_by_key(account.broker, [key]).get(key, 0)
         with self._open_unit() as uow:
-            needed = BrokerPositionRepository(uow.connection).needed([intent.user_broker_id])
+            rows = BrokerPositionRepository(uow.connection)
+            needed = rows.needed([intent.user_broker_id])
+            beyond = rows.beyond(account.user_broker, trading_day(account.read_at))
         expected = needed.get(intent.user_broker_id, {}).get(key, 0)
         missing = (expected - position) * intent.direction.sign  # also where trades of both directions net to nothing
+        if missing == beyond.get(key, 0) * intent.direction.sign:
+            return True
         if missing > 0 and intent.intent_id not in self._unclear:
             log.error("order of intent %s is not in the books, but account %s holds %d of %s %s less than its trades "
                       "need: it stays %s", intent.intent_id, intent.user_broker_id, missing, *key, intent.status,

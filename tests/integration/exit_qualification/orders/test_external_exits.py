@@ -14,7 +14,10 @@ import pytest
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable, ExitOrder
+from services.exit_qualification.orders.reconciling.outcome_writer import exit_fill
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType, RolloutMode
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -190,6 +193,44 @@ def test_a_missing_order_fails_only_while_the_position_is_held(
     quick_scenario.reconciler.reconcile_once()
     quick_scenario.expect(exit_, IntentStatus.FILLED)
     assert len(broker.placed) == 1
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+@pytest.mark.parametrize("unseen", [0, 3, 100])
+def test_shares_filled_beyond_another_trade_explain_a_short_position(
+    quick_scenario: OrderScenario, broker: ScriptedBroker, direction: Direction, unseen: int
+) -> None:
+    """Late fills of one trade must not keep the exit of another one UNKNOWN for ever."""
+    scenario = quick_scenario
+    broker.price("NSE:INFY", "1010")
+    over = scenario.placed(direction=direction)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(over, IntentStatus.FILLED)
+    other = scenario.approved(direction=direction)
+    broker.fault({"kind": "refuse", "error_type": "GeneralException", "http_status": 503})
+    scenario.sender.execute_next()
+    scenario.expect(other, IntentStatus.UNKNOWN)
+    record_beyond(scenario, broker, over, 4)
+    broker.enter("NSE:INFY", ProductType.MIS, -direction.sign * unseen)
+    scenario.send_back_in_time(other, timedelta(seconds=5))
+    scenario.reconciler.reconcile_once()
+
+    def is_decided() -> bool:
+        return looked_unclear(scenario) or scenario.intent(other).status is IntentStatus.FAILED
+
+    wait_until(is_decided, "the absence is judged")
+    scenario.expect(other, IntentStatus.UNKNOWN if unseen else IntentStatus.FAILED)
+
+
+def record_beyond(scenario: OrderScenario, broker: ScriptedBroker, exit_: ExitIntent, quantity: int) -> None:
+    """An order of an exit fills so much beyond its trade, and it is recorded."""
+    order_id = exit_.broker_order_id
+    assert order_id is not None
+    broker.fill(order_id, quantity, "1010")
+    (fill,) = [fill for fill in broker.fills_of(order_id) if fill.quantity == quantity]
+    with scenario.engine.begin() as connection:
+        account = SwitchRepository(connection).broker(exit_.user_broker_id)
+        assert ExitFillRepository(connection).record([exit_fill(exit_, account, fill)]) == 1
 
 
 def test_a_missing_order_stays_unknown_while_positions_cannot_be_read(
