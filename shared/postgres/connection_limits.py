@@ -131,6 +131,13 @@ class LimitedConnection(psycopg.Connection[Any]):
         finally:
             self._prepared = prepared
 
+    def _start_query(self) -> PQGen[None]:
+        """Begin a transaction if none has begun; within a pipeline, without the wait of psycopg for its answer."""
+        if self._pipeline is None or self.autocommit or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            yield from super()._start_query()
+        else:
+            yield from self._exec_command(self._get_tx_start_command())
+
     def wait(self, gen: PQGen[RV], interval: float = WAKE_S, timeout: float | None = None) -> RV:
         """Wait as psycopg does, and close the connection once its limit has passed.
 
