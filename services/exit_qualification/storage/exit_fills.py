@@ -73,7 +73,11 @@ class ExitFillRepository:
 
     def of_intents(self, intent_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
         """Return all fills of these intents in order of time; omit intents without fills."""
-        return _by_intent(fetch(self._connection, OF_INTENTS, {"intent_ids": list(intent_ids)}))
+        return self.ask_of_intents(intent_ids).get()
+
+    def ask_of_intents(self, intent_ids: Sequence[UUID]) -> Answer[dict[UUID, list[Fill]]]:
+        """Ask for the result of `of_intents`."""
+        return ask(self._connection, OF_INTENTS, {"intent_ids": list(intent_ids)}, _by_intent)
 
     def ask_of_trade(self, trade_id: UUID) -> Answer[dict[UUID, list[Fill]]]:
         """Ask for all fills of a trade's intents, in order of time."""

@@ -11,27 +11,34 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationResult
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from shared.errors import StaleVersion
-from shared.postgres.hot_path import Answer, ask, fetch
+from shared.postgres.hot_path import Answer, ask
 
-LOCK_FREE = text("""
--- exit_intents.lock_free: the intents not held by another transaction, nor their trades; locked trade before intent
+_LOCK = """
 WITH trade AS MATERIALIZED (
   SELECT trade_id FROM open_trades
    WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
    ORDER BY trade_id
-     FOR UPDATE SKIP LOCKED)
+     FOR UPDATE {of_held})
 SELECT i.intent_id, i.version FROM exit_intents i
  WHERE i.intent_id = ANY (CAST(:intent_ids AS uuid[])) AND i.deleted_at IS NULL
    AND i.trade_id IN (SELECT trade_id FROM trade)
  ORDER BY i.intent_id
-   FOR UPDATE OF i SKIP LOCKED
+   FOR UPDATE OF i {of_held}
+"""
+LOCK_FREE = text(f"""
+-- exit_intents.lock_free: the intents not held by another transaction, nor their trades; locked trade before intent
+{_LOCK.format(of_held="SKIP LOCKED")}
+""")
+LOCK_NOW = text(f"""
+-- exit_intents.lock_now: as lock_free, but it fails if another transaction holds one of them
+{_LOCK.format(of_held="NOWAIT")}
 """)
 SUBMIT = text(f"""
 -- exit_intents.submit: approved intents with orders about to be sent
@@ -113,11 +120,11 @@ class IntentBatches:
 
     def lock_free(self, intents: Sequence[ExitIntent]) -> dict[UUID, int]:
         """Lock the intents and their trades without waiting; return the versions of those not held by others."""
-        wanted = {
-            "trade_ids": sorted({intent.trade_id for intent in intents}),
-            "intent_ids": [intent.intent_id for intent in intents],
-        }
-        return dict(fetch(self._connection, LOCK_FREE, wanted))
+        return self._ask_lock(LOCK_FREE, intents).get()
+
+    def ask_lock_now(self, intents: Sequence[ExitIntent]) -> Answer[dict[UUID, int]]:
+        """Lock them as `lock_free` does, or fail with a lock time-out if another transaction holds one of them."""
+        return self._ask_lock(LOCK_NOW, intents)
 
     def ask_submit(self, submitted: Sequence[Submitted], claim: timedelta) -> Answer[list[ExitIntent]]:
         """Change APPROVED → SUBMITTING, to be committed before the broker is called; ask for them in their order."""
@@ -129,9 +136,9 @@ class IntentBatches:
         }
         return self._ask(SUBMIT, [each.intent for each in submitted], values)
 
-    def place(self, accepted: Sequence[AcceptedIntent]) -> list[ExitIntent]:
+    def ask_place(self, accepted: Sequence[AcceptedIntent]) -> Answer[list[ExitIntent]]:
         """Record the broker's order ids."""
-        return self._change(PLACE, [each.intent for each in accepted], _order_values(accepted))
+        return self._ask(PLACE, [each.intent for each in accepted], _order_values(accepted))
 
     def cancel(self, intents: Sequence[ExitIntent], reason: CancelReason, *, at: datetime) -> list[ExitIntent]:
         """Cancel locked, unsent intents; return them in their order.
@@ -141,20 +148,25 @@ class IntentBatches:
         StaleVersion
             A row has changed since it was read.
         """
-        ended = self._change(CANCEL, intents, {"reason": str(reason), "at": at})
+        ended = self._ask(CANCEL, intents, {"reason": str(reason), "at": at}).get() if intents else []
         if len(ended) < len(intents):
             raise StaleVersion("an intent has changed since it was read under its lock")
         return ended
 
-    def fill(self, filled: Sequence[FilledIntent]) -> list[ExitIntent]:
+    def ask_fill(self, filled: Sequence[FilledIntent]) -> Answer[list[ExitIntent]]:
         """Record complete fills, and let the reasons' next failures start with the first wait."""
+        intents = [each.intent for each in filled]
         values = _order_values(filled) | {"average_prices": [each.average_price for each in filled]}
-        changed = self._change(FILL, [each.intent for each in filled], values)
-        ExitEpisodeRepository(self._connection).filled(changed)
-        return changed
+        filling = self._ask(FILL, intents, values)
+        ExitEpisodeRepository(self._connection).filled(intents)
+        return filling
 
-    def _change(self, statement: Any, intents: Sequence[ExitIntent], values: dict[str, Any]) -> list[ExitIntent]:
-        return self._ask(statement, intents, values).get() if intents else []
+    def _ask_lock(self, statement: TextClause, intents: Sequence[ExitIntent]) -> Answer[dict[UUID, int]]:
+        wanted = {
+            "trade_ids": sorted({intent.trade_id for intent in intents}),
+            "intent_ids": [intent.intent_id for intent in intents],
+        }
+        return ask(self._connection, statement, wanted, dict)
 
     def _ask(self, statement: Any, intents: Sequence[ExitIntent], values: dict[str, Any]) -> Answer[list[ExitIntent]]:
         named = {

@@ -19,7 +19,7 @@ from services.exit_qualification.storage.market_facts import GATE_ROWS, GATE_ROW
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import EPOCH
 from shared.outbox.hold import NOT_HELD
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 _BUT_FOR_STOPS = f"""
   FROM exit_intents i
@@ -229,12 +229,12 @@ class OrderQueues:
         return at
 
     def next_due_s(self, in_flight: int) -> float | None:
-        """Return the seconds until `find_pending_approved` may find something, 0 or less: now; None: nothing waits."""
+        """Return the seconds until `ask_pending_approved` may find something, 0 or less: now; None: nothing waits."""
         ((due_s,),) = fetch(self._connection, NEXT_DUE, {"in_flight": in_flight})
         return None if due_s is None else float(due_s)
 
-    def find_pending_approved(self, accounts: int, of_account: int, in_flight: int) -> list[PendingApproved]:
-        """Return intents free to be sent, account by account, locked with their trades.
+    def ask_pending_approved(self, accounts: int, of_account: int, in_flight: int) -> Answer[list[PendingApproved]]:
+        """Ask for intents free to be sent, account by account, locked with their trades.
 
         The account with the exit of the highest rank, then the oldest, comes first, and so do its exits. Skip rows
         locked by others, and accounts with `in_flight` orders on their way.
@@ -245,7 +245,7 @@ class OrderQueues:
             "of_account": of_account,
             "limit": accounts * of_account,
         }
-        return [PendingApproved(*row) for row in fetch(self._connection, FIND_PENDING_APPROVED, asked)]
+        return ask(self._connection, FIND_PENDING_APPROVED, asked, lambda rows: [PendingApproved(*it) for it in rows])
 
     def lapse_claims(self) -> int:
         """Change SUBMITTING → UNKNOWN for expired claims; return how many."""

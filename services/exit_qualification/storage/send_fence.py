@@ -50,9 +50,9 @@ class SendFence:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def ask_may_still_be_sent(self, intents: Sequence[ExitIntent]) -> Answer[frozenset[UUID]]:
-        """Ask for the intents with a valid claim and without a switch against them."""
-        parameters = {"intent_ids": [it.intent_id for it in intents], "versions": [it.version for it in intents]}
+    def ask_may_still_be_sent(self, versions: Sequence[tuple[UUID, int]]) -> Answer[frozenset[UUID]]:
+        """Ask for the intents, by id and version, with a valid claim and without a switch against them."""
+        parameters = {"intent_ids": [it for it, _ in versions], "versions": [version for _, version in versions]}
         return ask(self._connection, MAY_STILL_BE_SENT, parameters, _ids)
 
     def on_their_way(self) -> list[ExitIntent]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from services.exit_qualification.domain.intent import ExitIntent
@@ -70,9 +70,7 @@ class BrokerBooks:
         self.are_complete = are_complete
         self._by_id = {order.order_id: order for order in orders}
         self._by_tag = {tag: order for order in reversed(orders) for tag in order.tags}
-        self._fills: dict[str, dict[tuple[str, str], BrokerFill]] = defaultdict(dict)
-        for fill in fills:
-            self._fills[fill.order_id][fill.exchange, fill.trade_id] = fill
+        self._fills = _fills_by_order(fills)
 
     def sighting(self, sent: ExitIntent | ProtectiveStop) -> Sighting | None:
         """Return the order of an intent or stop, found by its known id or its tag; None if the books lack it."""
@@ -80,6 +78,14 @@ class BrokerBooks:
         if order is None:
             return None
         return Sighting(order, tuple(self._fills.get(order.order_id, {}).values()))
+
+
+def _fills_by_order(fills: Iterable[BrokerFill]) -> dict[str, dict[tuple[str, str], BrokerFill]]:
+    """Return the fills of each order, each once."""
+    found: dict[str, dict[tuple[str, str], BrokerFill]] = defaultdict(dict)
+    for fill in fills:
+        found[fill.order_id][fill.exchange, fill.trade_id] = fill
+    return found
 
 
 def read_books(broker: BrokerPort) -> BrokerBooks:
@@ -109,6 +115,20 @@ def read_placed(broker: BrokerPort, placed: Sequence[ExitIntent | ProtectiveStop
     """
     order_ids = [sent.broker_order_id for sent in placed if sent.broker_order_id is not None]
     return read_orders(broker, order_ids) if len(order_ids) == len(placed) else read_books(broker)
+
+
+def read_fills_of(broker: BrokerPort, order_ids: Collection[str]) -> dict[str, tuple[BrokerFill, ...]]:
+    """Return the fills of each of these orders: of a few one by one, of more from the trade book.
+
+    Raises
+    ------
+    BrokerUnavailable
+        They could not be read completely.
+    """
+    few = len(order_ids) <= few_of(broker)
+    read = [fill for order_id in order_ids for fill in broker.fills_of(order_id)] if few else broker.trades()
+    fills = _fills_by_order(read)
+    return {order_id: tuple(fills[order_id].values()) for order_id in order_ids}
 
 
 def read_orders(broker: BrokerPort, order_ids: Sequence[str]) -> BrokerBooks:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from uuid import UUID
 
 from services.exit_qualification import intent_events
+from services.exit_qualification.domain.exit_fill import ExitFill
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.outcome_writer import average_price, exit_fill
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.intent_batches import AcceptedIntent, FilledIntent, IntentBatches
-from shared.contracts.exits import ExitIntentPlaced
+from shared.contracts.exits import ExitIntentPlaced, Fill
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.group_commit import ThreadGroups
-from shared.postgres.hot_path import pipelined
+from shared.postgres.hot_path import Answer, pipelined
 from shared.postgres.row_locks import RowHeld, own_row_only
 
 AT_WORK = frozenset({IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED})
@@ -30,8 +34,8 @@ class OrderOutcome:
 
     Attributes
     ----------
-    filled:
-        The order in the books if they show it as filled completely.
+    fills:
+        All its fills if they fill it completely, else none.
     accepted_ago_s:
         Age of the acceptance, unless it is recorded already.
     """
@@ -39,24 +43,40 @@ class OrderOutcome:
     account: UserBroker
     intent: ExitIntent
     order_id: str
-    filled: Sighting | None = None
+    fills: tuple[BrokerFill, ...] = ()
     accepted_ago_s: float = 0.0
 
+    @property
+    def intent_id(self) -> UUID:
+        """Return the intent's id."""
+        return self.intent.intent_id
 
-def shows_all(intent: ExitIntent, sighting: Sighting) -> bool:
-    """Return whether the books show the order as complete, with fills of exactly the intent's quantity."""
-    return sighting.state is OrderState.COMPLETE and sighting.filled_quantity == intent.quantity
+    @property
+    def version(self) -> int:
+        """Return the version of the intent as it was read."""
+        return self.intent.version
+
+    @property
+    def price(self) -> Decimal:
+        """Return the volume-weighted price of the fills."""
+        return average_price(self.fills)
+
+    @property
+    def rows(self) -> list[ExitFill]:
+        """Return the fills as they are stored."""
+        return [exit_fill(self.intent, self.account, fill) for fill in self.fills]
 
 
 def is_filled(intent: ExitIntent, sighting: Sighting) -> bool:
     """Return whether an intent at work is filled, and nothing about it is out of the ordinary."""
-    return intent.status in AT_WORK and intent.placed_at is not None and shows_all(intent, sighting)
+    is_complete = sighting.state is OrderState.COMPLETE and sighting.filled_quantity == intent.quantity
+    return is_complete and intent.status in AT_WORK and intent.placed_at is not None
 
 
 def filled_among(account: UserBroker, seen: Iterable[tuple[ExitIntent, Sighting | None]]) -> list[OrderOutcome]:
     """Return the outcomes of the working intents with an ordinary complete fill."""
     return [
-        OrderOutcome(account, intent, found.order_id, found)
+        OrderOutcome(account, intent, found.order_id, found.fills)
         for intent, found in seen
         if found is not None and is_filled(intent, found)
     ]
@@ -84,60 +104,99 @@ class OrderOutcomes:
             return []
 
     def _write(self, outcomes: Sequence[OrderOutcome]) -> list[ExitIntent | None]:
+        """Record the outcomes together; if intents have changed, record the others without them."""
+        try:
+            recorded = self._commit(outcomes)
+        except _Changed as error:
+            unchanged = [each for each in outcomes if error.versions.get(each.intent_id) == each.version]
+            recorded = self._commit(unchanged) if unchanged else {}
+        return [recorded.get(each.intent_id) for each in outcomes]
+
+    def _commit(self, outcomes: Sequence[OrderOutcome]) -> dict[UUID, ExitIntent]:
+        """Record the outcomes in one transaction; return the intents.
+
+        All changes are sent before the answer to the first is known: the server is waited for once, not for each.
+
+        Raises
+        ------
+        _Changed
+            Nothing was recorded, because an intent has changed.
+        StaleVersion
+            Nothing was recorded, because the stored fills of an order differ from the books.
+        """
+        of_intent = {each.intent_id: each for each in outcomes}
         with self._open_unit() as uow, pipelined(uow.connection):
-            versions = IntentBatches(uow.connection).lock_free([each.intent for each in outcomes])
-            unchanged = {
-                each.intent.intent_id: each
-                for each in outcomes
-                if versions.get(each.intent.intent_id) == each.intent.version
-            }
-            recorded = [
-                *_place(uow, [each for each in unchanged.values() if each.filled is None]),
-                *_fill(uow, [(each, each.filled) for each in unchanged.values() if each.filled is not None]),
-            ]
+            locking = IntentBatches(uow.connection).ask_lock_now([each.intent for each in of_intent.values()])
+            placing = _ask_place(uow, [each for each in of_intent.values() if not each.fills])
+            filling = _ask_fill(uow, [each for each in of_intent.values() if each.fills])
+            versions = locking.get()
+            if any(versions.get(each.intent_id) != each.version for each in of_intent.values()):
+                raise _Changed(versions)
+            placed, filled = placing.get() if placing else [], filling.get() if filling else []
+            uow.emit(*(intent_events.placed(intent, intent.placed_at or intent.updated_at) for intent in placed))
+            for intent, fills in filled:
+                _emit_filled(uow, of_intent[intent.intent_id].intent, intent, fills)
             uow.commit()
-        by_id = {intent.intent_id: intent for intent in recorded}
-        return [by_id.get(each.intent.intent_id) for each in outcomes]
+        return {intent.intent_id: intent for intent in [*placed, *(intent for intent, _ in filled)]}
 
 
-def _place(uow: UnitOfWork, accepted: Sequence[OrderOutcome]) -> list[ExitIntent]:
-    placed = IntentBatches(uow.connection).place(
+class _Changed(StaleVersion):
+    """Intents have changed since they were read; `versions` are the present ones."""
+
+    def __init__(self, versions: Mapping[UUID, int]) -> None:
+        super().__init__("an intent has changed since it was read")
+        self.versions = versions
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """Fills sent to the server, and its answers."""
+
+    complete: Sequence[OrderOutcome]
+    stored: Answer[dict[UUID, list[Fill]]]
+    filled: Answer[list[ExitIntent]]
+
+    def get(self) -> list[tuple[ExitIntent, list[Fill]]]:
+        """Return the filled intents with all their fills.
+
+        Raises
+        ------
+        StaleVersion
+            The stored fills of an order differ from the books.
+        """
+        stored = self.stored.get()
+        for each in self.complete:
+            fills = stored.get(each.intent_id, [])
+            if sum(fill.quantity for fill in fills) != each.intent.quantity or average_price(fills) != each.price:
+                raise StaleVersion("the stored fills of an order differ from the books")
+        return [(intent, stored[intent.intent_id]) for intent in self.filled.get()]
+
+
+def _ask_place(uow: UnitOfWork, accepted: Sequence[OrderOutcome]) -> Answer[list[ExitIntent]] | None:
+    if not accepted:
+        return None
+    return IntentBatches(uow.connection).ask_place(
         [AcceptedIntent(each.intent, each.order_id, each.accepted_ago_s) for each in accepted]
     )
-    uow.emit(*(intent_events.placed(intent, intent.placed_at or intent.updated_at) for intent in placed))
-    return placed
 
 
-def _fill(uow: UnitOfWork, complete: Sequence[tuple[OrderOutcome, Sighting]]) -> list[ExitIntent]:
-    """Record fills, and the placing of the order if it was not recorded.
-
-    Raises
-    ------
-    StaleVersion
-        The stored fills of an order differ from the books.
-    """
+def _ask_fill(uow: UnitOfWork, complete: Sequence[OrderOutcome]) -> _Filling | None:
+    """Record fills, and the placing of the order if it was not recorded."""
     if not complete:
-        return []
+        return None
     fills = ExitFillRepository(uow.connection)
-    fills.ask_record([exit_fill(each.intent, each.account, fill) for each, seen in complete for fill in seen.fills])
-    stored = fills.of_intents([each.intent.intent_id for each, _ in complete])
-    totals = {intent_id: sum(fill.quantity for fill in found) for intent_id, found in stored.items()}
-    if any(totals.get(each.intent.intent_id) != each.intent.quantity for each, _ in complete):
-        raise StaleVersion("the stored fills of an order differ from the books")
-    before = {each.intent.intent_id: each.intent for each, _ in complete}
-    filled = IntentBatches(uow.connection).fill(
-        [
-            FilledIntent(
-                it.intent, it.order_id, it.accepted_ago_s, average_price=average_price(stored[it.intent.intent_id])
-            )
-            for it, _ in complete
-        ]
+    fills.ask_record([row for each in complete for row in each.rows])
+    stored = fills.ask_of_intents([each.intent_id for each in complete])
+    filled = IntentBatches(uow.connection).ask_fill(
+        [FilledIntent(it.intent, it.order_id, it.accepted_ago_s, average_price=it.price) for it in complete]
     )
-    for intent in filled:
-        if before[intent.intent_id].placed_at is None:
-            uow.emit(_placed_before(intent))
-        uow.emit(intent_events.filled(intent, stored[intent.intent_id], intent.filled_at or intent.updated_at))
-    return filled
+    return _Filling(complete, stored, filled)
+
+
+def _emit_filled(uow: UnitOfWork, before: ExitIntent, filled: ExitIntent, fills: list[Fill]) -> None:
+    if before.placed_at is None:
+        uow.emit(_placed_before(filled))
+    uow.emit(intent_events.filled(filled, fills, filled.filled_at or filled.updated_at))
 
 
 def _placed_before(filled: ExitIntent) -> ExitIntentPlaced:

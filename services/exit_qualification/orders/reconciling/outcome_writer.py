@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -242,7 +243,7 @@ class OutcomeWriter:
         return [intent_events.cancelled(it, [], self._now) for it in ended]
 
 
-def average_price(fills: list[Fill]) -> Decimal:
+def average_price(fills: Sequence[Fill | BrokerFill]) -> Decimal:
     """Return the volume-weighted price of at least one fill, rounded half up to four decimals."""
     value = sum((fill.quantity * fill.price for fill in fills), Decimal())
     return to_price(value / sum(fill.quantity for fill in fills))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders
-from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
-from services.exit_qualification.orders.reconciling.broker_books import Sighting, read_placed
-from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes, filled_among, shows_all
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.reconciling.broker_books import read_fills_of, read_placed
+from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes, filled_among
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
@@ -69,15 +69,19 @@ class PlacedOrders:
             self._on_open()
 
 
-def read_filled(broker: BrokerPort, accepted: Sequence[ExitIntent]) -> dict[UUID, Sighting]:
-    """Return the orders filled completely, by intent; none if they cannot be read."""
+def read_filled(broker: BrokerPort, accepted: Mapping[str, ExitIntent]) -> dict[UUID, tuple[BrokerFill, ...]]:
+    """Return the fills of the orders filled completely, by intent; none if they cannot be read.
+
+    `accepted` is by order id. An order accepted a moment ago is for the quantity it was sent with: its fills alone show
+    that it is complete.
+    """
     try:
-        books = read_placed(broker, accepted)
+        fills = read_fills_of(broker, accepted)
     except BrokerUnavailable as error:
         log.info("orders just placed cannot be read, a pass will: %s", error)
         return {}
     return {
-        intent.intent_id: found
-        for intent in accepted
-        if (found := books.sighting(intent)) is not None and shows_all(intent, found)
+        intent.intent_id: fills[order_id]
+        for order_id, intent in accepted.items()
+        if sum(fill.quantity for fill in fills[order_id]) == intent.quantity
     }

@@ -59,12 +59,10 @@ class Clearance:
     fresh_until: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """Intents to be sent, and the budget wanted for them; None if it is reserved."""
+EXPIRED = Clearance(refusal="the claim expired before the call")
 
-    wanted: Wanted | None
-    intents: Sequence[ExitIntent]
+_Request = tuple[Wanted, Sequence[ExitIntent]]
+"""The budget wanted for orders, and their intents."""
 
 
 class Clearances:
@@ -84,25 +82,23 @@ class Clearances:
         Parameters
         ----------
         reserved:
-            Budget that is used if it covers the intents. Else it is handed back with the request for more: it counts
-            from then on, because its orders leave later than it was given.
+            The claim's, used if it covers the intents. Else its budget is handed back with the request for more: it
+            counts from then on, because its orders leave later than it was given.
         """
         if not intents:
             return Clearance()
         asked_s = self._clock.monotonic()
-        is_covered = reserved.covers(len(intents), asked_s)
-        wanted = None if is_covered else Wanted(account, len(intents), reserved.unused)
+        if reserved.covers(intents, asked_s):
+            clearance = _cleared_with_claim(reserved)
+        else:
+            clearance = self._obtain(Wanted(account, len(intents), reserved.unused), intents, asked_s)
+        return EXPIRED if self._clock.monotonic() >= deadline else clearance
+
+    def _obtain(self, wanted: Wanted, intents: Sequence[ExitIntent], asked_s: float) -> Clearance:
         try:
-            ((grant, cleared, fresh_until),) = self._groups.answers([_Request(wanted, intents)])
+            ((grant, cleared, fresh_until),) = self._groups.answers([(wanted, intents)])
         except (SQLAlchemyError, Unavailable) as error:
             return Clearance(refusal=f"the switches could not be read before sending: {type(error).__name__}")
-        if self._clock.monotonic() >= deadline:
-            return Clearance(refusal="the claim expired before the call")
-        if grant is None:
-            until = min(fresh_until, reserved.fresh_until)
-            return Clearance(
-                cleared, reserved.orders, taken_at=reserved.taken_at, asked_s=reserved.asked_s, fresh_until=until
-            )
         if grant.granted < len(intents):
             ORDER_BUDGET_WAITS.labels(grant.limited_by or "second").inc(len(intents) - grant.granted)
         return Clearance(cleared, grant.granted, grant.free_at, grant.taken_at, asked_s, fresh_until=fresh_until)
@@ -120,15 +116,22 @@ class Clearances:
         except (SQLAlchemyError, Unavailable) as error:
             log.warning("late orders of account %s count from their grant: %s", account.user_broker_id, error)
 
-    def _obtain_all(self, requests: Sequence[_Request]) -> list[tuple[Grant | None, frozenset[UUID], float]]:
-        wanted = [each.wanted for each in requests if each.wanted is not None]
-        intents = [intent for each in requests for intent in each.intents]
+    def _obtain_all(self, requests: Sequence[_Request]) -> list[tuple[Grant, frozenset[UUID], float]]:
+        intents = [(intent.intent_id, intent.version) for _, of_request in requests for intent in of_request]
         with self._open_unit() as uow:
             with pipelined(uow.connection):
-                grants = OrderBudgetRepository(uow.connection, self._limits).ask_all(wanted) if wanted else None
-                cleared = SendFence(uow.connection).ask_may_still_be_sent(intents)
-            if grants is not None:
-                uow.commit()
-            fresh_until, may_be_sent = self._clock.monotonic() + FRESH_S, cleared.get()
-            given = iter(grants.get() if grants is not None else ())
-            return [(None if each.wanted is None else next(given), may_be_sent, fresh_until) for each in requests]
+                granting = OrderBudgetRepository(uow.connection, self._limits).ask_all([each for each, _ in requests])
+                clearing = SendFence(uow.connection).ask_may_still_be_sent(intents)
+            uow.commit()
+            fresh_until, cleared = self._clock.monotonic() + FRESH_S, clearing.get()
+            return [(grant, cleared, fresh_until) for grant in granting.get()]
+
+
+def _cleared_with_claim(reserved: Reservation) -> Clearance:
+    return Clearance(
+        reserved.cleared,
+        reserved.orders,
+        taken_at=reserved.taken_at,
+        asked_s=reserved.asked_s,
+        fresh_until=reserved.fresh_until,
+    )

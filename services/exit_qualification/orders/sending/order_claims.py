@@ -34,7 +34,7 @@ from services.exit_qualification.orders.requalifying.locked_exit import (
     slot_exits,
 )
 from services.exit_qualification.orders.sending.call_pace import CallPace
-from services.exit_qualification.orders.sending.reservations import NOTHING_RESERVED, Reservation, ask_reservations
+from services.exit_qualification.orders.sending.reservations import NOTHING_RESERVED, Reservation, commit_reserving
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
@@ -167,8 +167,8 @@ class OrderClaims:
         """Return exits of the first accounts, of each as many as its broker takes in a moment."""
         terms, batches = self._terms, defaultdict[str, list[PendingApproved]](list)
         with pipelined(uow.connection):  # together with the beginning of the transaction
-            found = OrderQueues(uow.connection).find_pending_approved(accounts, terms.largest_batch, terms.in_flight)
-        for pending in found:
+            finding = OrderQueues(uow.connection).ask_pending_approved(accounts, terms.largest_batch, terms.in_flight)
+        for pending in finding.get():
             batches[pending.user_broker_id].append(pending)
         return [
             pending
@@ -257,13 +257,12 @@ class OrderClaims:
             uow.commit()
             return {}, {}
         sent_before = {intent.intent_id: intent.submitted_at for intent, _ in passed}
-        wanted = self._orders_at_once([intent for intent, _ in passed], entered, switches)
+        at_once = self._orders_at_once([intent for intent, _ in passed], entered, switches)
         with pipelined(uow.connection):
             submitting = IntentBatches(uow.connection).ask_submit(
                 [Submitted(*each) for each in passed], self._terms.claim
             )
-            reserving = ask_reservations(uow.connection, self._terms.limits, wanted, self._clock)
-            uow.commit()
+            reserving = commit_reserving(uow, self._terms.limits, at_once, self._clock)
         by_account: dict[str, list[Submission]] = defaultdict(list)
         for intent in submitting.get():
             submission = Submission(intent, sent_before[intent.intent_id], entered[intent.intent_id])
@@ -272,14 +271,14 @@ class OrderClaims:
 
     def _orders_at_once(
         self, intents: Sequence[ExitIntent], entered: Mapping[UUID, int], switches: Switches
-    ) -> dict[UserBroker, int]:
-        """Return how many orders of each account leave right after the commit; none if the broker is asked before."""
+    ) -> dict[UserBroker, list[ExitIntent]]:
+        """Return the orders of each account that leave right after the commit; none if the broker is asked before."""
         first: dict[str, list[ExitIntent]] = defaultdict(list)
         for intent in intents:
             if len(first[intent.user_broker_id]) < self._pace.orders_while_fresh(intent.user_broker_id):
                 first[intent.user_broker_id].append(intent)
         return {
-            switches.brokers[account]: len(orders)
+            switches.brokers[account]: orders
             for account, orders in first.items()
             if not any(it.submitted_at or self._seems_late(it, entered[it.intent_id]) for it in orders)
         }

@@ -6,20 +6,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from uuid import UUID
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import Accepted, BrokerPort, Brokers
-from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.claim_sender import ClaimSender
 from services.exit_qualification.orders.sending.clearances import Clearances
 from services.exit_qualification.orders.sending.order_claims import Claim, OrderClaims
-from services.exit_qualification.orders.sending.placement_records import PlacementRecords, Sent
+from services.exit_qualification.orders.sending.placement_records import Filled, PlacementRecords, Sent
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms
@@ -28,8 +25,8 @@ from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.failpoints import Failpoint, failpoint
 
-Read = Callable[[BrokerPort, Sequence[ExitIntent]], Mapping[UUID, Sighting]]
-"""Reads orders just accepted; returns those filled completely, by intent."""
+Read = Callable[[BrokerPort, Mapping[str, ExitIntent]], Filled]
+"""Reads orders just accepted, by order id; returns the fills of those filled completely."""
 
 
 class OrderExecutionService:
@@ -147,13 +144,11 @@ class OrderExecutionService:
         if len(recorded) < len(sent) or (filled is not None and still_open):
             self._on_unclear()
 
-    def _filled(self, claim: Claim, sent: Sequence[Sent]) -> Mapping[UUID, Sighting] | None:
-        """Return the accepted orders already filled; None if they were not read."""
-        accepted = [
-            replace(each.submission.intent, broker_order_id=each.outcome.order_id)
-            for each in sent
-            if isinstance(each.outcome, Accepted)
-        ]
+    def _filled(self, claim: Claim, sent: Sequence[Sent]) -> Filled | None:
+        """Return the fills of the accepted orders already filled; None if they were not read."""
+        accepted = {
+            each.outcome.order_id: each.submission.intent for each in sent if isinstance(each.outcome, Accepted)
+        }
         if self._read is None or not accepted or not self._pace.is_quick(claim.account.user_broker_id):
             return None
         filled = self._read(claim.broker, accepted)

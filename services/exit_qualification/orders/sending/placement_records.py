@@ -13,9 +13,8 @@ from services.exit_qualification import intent_events
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, NotAccepted, PlaceOutcome
+from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, BrokerFill, NotAccepted, PlaceOutcome
 from services.exit_qualification.orders.log_lines import of_exit
-from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcome, OrderOutcomes
 from services.exit_qualification.orders.requalifying.locked_exit import lock_exit
 from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR, Submission
@@ -34,6 +33,10 @@ log = logging.getLogger(__name__)
 
 RECORD_LOCK_TIMEOUT_MS = 3_000
 """Longest wait to record an outcome: longer than the reconciler holds a row, short enough for a sender."""
+
+
+Filled = Mapping[UUID, tuple[BrokerFill, ...]]
+"""All fills of orders filled completely, by intent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +65,18 @@ class PlacementRecords:
         self._clock = clock
         self._skipped = skipped
 
-    def record(self, account: UserBroker, sent: Sequence[Sent], filled: Mapping[UUID, Sighting]) -> list[ExitIntent]:
+    def record(self, account: UserBroker, sent: Sequence[Sent], filled: Filled) -> list[ExitIntent]:
         """Record every outcome of an account; return the exits recorded as PLACED or FILLED in the usual way.
 
         Parameters
         ----------
         filled:
-            The orders, by intent, shown by the books as filled completely.
+            The fills, by intent, of the orders filled completely.
         """
         now = self._clock.monotonic()
         recorded = self._outcomes.record(
             [
-                OrderOutcome(account, intent, each.outcome.order_id, filled.get(intent.intent_id), now - each.at)
+                OrderOutcome(account, intent, each.outcome.order_id, filled.get(intent.intent_id, ()), now - each.at)
                 for each in sent
                 if isinstance(each.outcome, Accepted)
                 for intent in [each.submission.intent]

@@ -1,18 +1,19 @@
-"""Budget taken together with a claim, so that orders that leave at once need no transaction of their own for it."""
+"""The end of a claim's transaction: budget for the orders that leave at once, and whether they still may."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import Connection
-
+from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.storage.order_budgets import Grant, OrderBudgetRepository, OrderLimits, Unused, Wanted
-from services.exit_qualification.storage.send_fence import FRESH_S
+from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
 from shared.clock import Clock
+from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.hot_path import Answer
 
 
@@ -29,21 +30,26 @@ class Reservation:
     fresh_until:
         Monotonic time until which they may leave: the budget counts orders within a second. Later they can only be
         handed back.
+    asked, cleared:
+        Intents of the send fence right after their claim was committed, and those it let pass.
     """
 
     orders: int = 0
     taken_at: datetime | None = None
     asked_s: float = math.inf
     fresh_until: float = -math.inf
+    asked: frozenset[UUID] = frozenset()
+    cleared: frozenset[UUID] = frozenset()
 
     @property
     def unused(self) -> Unused:
         """Return the orders to hand back."""
         return Unused(self.orders, self.taken_at)
 
-    def covers(self, orders: int, now: float) -> bool:
-        """Return whether so many orders may leave now."""
-        return orders <= self.orders and now < self.fresh_until
+    def covers(self, intents: Collection[ExitIntent], now: float) -> bool:
+        """Return whether these intents may leave now without another look."""
+        is_asked = self.asked.issuperset(intent.intent_id for intent in intents)
+        return is_asked and len(intents) <= self.orders and now < self.fresh_until
 
 
 NOTHING_RESERVED = Reservation()
@@ -51,26 +57,45 @@ NOTHING_RESERVED = Reservation()
 
 @dataclass(frozen=True, slots=True)
 class AskedReservations:
-    """Reservations asked for in a transaction; they stand once it is committed."""
+    """Reservations asked for at the end of a claim; they stand once it is committed."""
 
-    accounts: tuple[str, ...]
-    grants: Answer[list[Grant]] | None
+    at_once: Mapping[UserBroker, Collection[ExitIntent]]
     asked_s: float
+    granting: Answer[list[Grant]] | None = None
+    clearing: Answer[frozenset[UUID]] | None = None
 
     def get(self, clock: Clock) -> dict[str, Reservation]:
-        """Return the reservation of each account, right after the commit."""
-        fresh_until, grants = clock.monotonic() + FRESH_S, self.grants.get() if self.grants else []
+        """Return the reservation of each account, right after the answers."""
+        if self.granting is None or self.clearing is None:
+            return {}
+        fresh_until, cleared = clock.monotonic() + FRESH_S, self.clearing.get()
         return {
-            account: Reservation(grant.granted, grant.taken_at, self.asked_s, fresh_until)
-            for account, grant in zip(self.accounts, grants, strict=True)
+            account.user_broker_id: Reservation(
+                grant.granted,
+                grant.taken_at,
+                self.asked_s,
+                fresh_until,
+                frozenset(it.intent_id for it in intents),
+                cleared,
+            )
+            for (account, intents), grant in zip(self.at_once.items(), self.granting.get(), strict=True)
         }
 
 
-def ask_reservations(
-    connection: Connection, limits: OrderLimits, wanted: Mapping[UserBroker, int], clock: Clock
+def commit_reserving(
+    uow: UnitOfWork, limits: OrderLimits, at_once: Mapping[UserBroker, Collection[ExitIntent]], clock: Clock
 ) -> AskedReservations:
-    """Take so many orders of each account's budget with the transaction."""
+    """Commit a claim, with the budget of the orders that leave at once; then read the switches, see `SendFence`.
+
+    All of it is in the caller's pipeline. The orders are given as they were before the claim.
+    """
     asked_s = clock.monotonic()
-    asked = [Wanted(account, orders) for account, orders in wanted.items()]
-    grants = OrderBudgetRepository(connection, limits).ask_all(asked) if asked else None
-    return AskedReservations(tuple(account.user_broker_id for account in wanted), grants, asked_s)
+    if not at_once:
+        uow.commit()
+        return AskedReservations(at_once, asked_s)
+    granting = OrderBudgetRepository(uow.connection, limits).ask_all(
+        [Wanted(account, len(intents)) for account, intents in at_once.items()]
+    )
+    uow.commit()
+    claimed = [(intent.intent_id, intent.version + 1) for intents in at_once.values() for intent in intents]
+    return AskedReservations(at_once, asked_s, granting, SendFence(uow.connection).ask_may_still_be_sent(claimed))

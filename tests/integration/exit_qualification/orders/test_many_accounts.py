@@ -212,8 +212,9 @@ def test_an_outcome_that_is_out_of_date_is_left_out(accounts: OrderScenario, bro
 def filled_outcome(scenario: OrderScenario, broker: ScriptedBroker, intent: ExitIntent) -> OrderOutcome:
     """The outcome of an order shown by the books as filled."""
     account = UserBroker(intent.user_broker_id, "kite", "A", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
-    found = read_filled(broker, [intent])[intent.intent_id]
-    return OrderOutcome(account, intent, found.order_id, found)
+    assert intent.broker_order_id is not None
+    fills = read_filled(broker, {intent.broker_order_id: intent})[intent.intent_id]
+    return OrderOutcome(account, intent, intent.broker_order_id, fills)
 
 
 def test_requests_of_one_account_in_one_transaction_share_budget(exit_engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,7 +118,7 @@ def test_a_stale_queue_read_sends_nothing(
     """The lock is on the trade: the queue can show an intent just taken by another sender."""
     intent = scenario.placed()
     outdated = PendingApproved(intent.intent_id, intent.trade_id, intent.user_broker_id, intent.symbol, is_leg=False)
-    monkeypatch.setattr(OrderQueues, "find_pending_approved", lambda *_: [outdated])
+    monkeypatch.setattr(OrderQueues, "ask_pending_approved", lambda *_: SimpleNamespace(get=lambda: [outdated]))
     assert scenario.sender.execute_next()
     assert scenario.intent(intent) == intent
     assert len(broker.placed) == 1

@@ -11,13 +11,13 @@ from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, O
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.statements import sent_statements, waits
 
-MOST_TO_SEND = 16
-"""For a batch: the claim, the clearance and the record of the broker's answers."""
+MOST_TO_SEND = 15
+"""For a batch: the claim with its clearance, and the record of the broker's answers."""
 
-MOST_TO_SEND_AND_FILL = 19
-"""For a batch filled at once: the claim, the clearance and one record of answers and fills."""
+MOST_TO_SEND_AND_FILL = 18
+"""For a batch filled at once: the claim with its clearance, and one record of answers and fills."""
 
-MOST_WAITS = 13
+MOST_WAITS = 8
 """For the answers to these statements, each of which other work of a busy machine can come between."""
 
 MOST_TO_FILL = 14
