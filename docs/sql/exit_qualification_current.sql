@@ -1629,6 +1629,16 @@ CREATE INDEX exit_fills_of_trade ON exit_qualification.exit_fills USING btree (t
 
 CREATE INDEX exit_intents_broker_order ON exit_qualification.exit_intents USING btree (broker_order_id) WHERE (broker_order_id IS NOT NULL);
 
+CREATE INDEX exit_intents_dark ON exit_qualification.exit_intents USING btree ((
+CASE
+    WHEN ((NOT executable) AND (deleted_at IS NULL) AND (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text]))) THEN trade_id
+    ELSE NULL::uuid
+END)) WHERE (
+CASE
+    WHEN ((NOT executable) AND (deleted_at IS NULL) AND (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text]))) THEN trade_id
+    ELSE NULL::uuid
+END IS NOT NULL);
+
 CREATE INDEX exit_intents_ended_sent ON exit_qualification.exit_intents USING btree (user_broker_id, ended_at) WHERE ((status = ANY (ARRAY['CANCELLED'::text, 'FAILED'::text])) AND (submitted_at IS NOT NULL));
 
 CREATE INDEX exit_intents_filled_to_cancel ON exit_qualification.exit_intents USING btree (user_broker_id, ended_at) WHERE ((status = 'FILLED'::text) AND (cancel_requested_at IS NOT NULL));
@@ -1642,6 +1652,26 @@ COMMENT ON INDEX exit_qualification.exit_intents_one_live IS 'one exit of the wh
 CREATE INDEX exit_intents_pending ON exit_qualification.exit_intents USING btree (status, created_at, intent_id) WHERE (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text]));
 
 CREATE INDEX exit_intents_pending_oldest ON exit_qualification.exit_intents USING btree (created_at, intent_id) WHERE ((status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) AND (deleted_at IS NULL));
+
+CREATE INDEX exit_intents_unsent_of_account ON exit_qualification.exit_intents USING btree ((
+CASE
+    WHEN (executable AND (deleted_at IS NULL) AND (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text]))) THEN user_broker_id
+    ELSE NULL::text
+END), exit_reason) WHERE (
+CASE
+    WHEN (executable AND (deleted_at IS NULL) AND (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text]))) THEN user_broker_id
+    ELSE NULL::text
+END IS NOT NULL);
+
+CREATE INDEX exit_intents_unsent_until ON exit_qualification.exit_intents USING btree ((
+CASE
+    WHEN (executable AND (deleted_at IS NULL) AND (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text]))) THEN expires_at
+    ELSE NULL::timestamp with time zone
+END)) WHERE (
+CASE
+    WHEN (executable AND (deleted_at IS NULL) AND (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text]))) THEN expires_at
+    ELSE NULL::timestamp with time zone
+END IS NOT NULL);
 
 CREATE INDEX exit_plans_to_protect ON exit_qualification.exit_plans USING btree (trade_id) WHERE (exit_plan ? 'protective_stop'::text);
 

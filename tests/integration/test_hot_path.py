@@ -127,7 +127,7 @@ def test_statements_of_a_pipeline_give_their_rows_at_any_time(engine: Engine) ->
         assert fetch(connection, COUNT, {}) == [(0,)]  # it was never committed
 
 
-def test_a_pipeline_does_not_wait_for_the_beginning_of_its_transaction(engine: Engine) -> None:
+def test_a_pipeline_begins_its_transaction_without_a_wait(engine: Engine) -> None:
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
@@ -140,7 +140,7 @@ def test_a_pipeline_does_not_wait_for_the_beginning_of_its_transaction(engine: E
     assert stored(engine) == 0
 
 
-def test_a_pipeline_commits_and_rolls_back_what_it_has_not_waited_for(engine: Engine) -> None:
+def test_a_pipeline_ends_transactions_it_has_not_waited_for(engine: Engine) -> None:
     with engine.connect() as connection, pipelined(connection):
         send(connection, ADD, {"symbol": "NSE:A"})
         connection.commit()

@@ -13,6 +13,7 @@ from services.exit_qualification.domain.gates.registry import QUOTED_GATES, defe
 from services.exit_qualification.domain.gates.tick_fresh import older_sql
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.storage.market_facts import GATE_ROWS_OF_MANY
+from services.exit_qualification.storage.unsent_exits import MOVABLE
 
 _ANY_ACCOUNT = "hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())::bigint))"
 """Order of accounts, the same for all rows of a statement and another one each time.
@@ -26,15 +27,15 @@ SOON = 0.5
 A burst longer than the fresh time of its tick would else stop until a quote has come.
 """
 NEEDED_NOW = text(f"""
--- market_quotes.needed_now: symbols with exits in need of a quote of the broker, or with a price soon too old; and
--- symbols with a tick beyond limits of before
+-- market_quotes.needed_now: symbols with exits in need of a quote of the broker, or with a price soon too old, unless
+-- kill switch or account hold them; and symbols with a tick beyond limits of before
+WITH {MOVABLE}
 SELECT DISTINCT ON (b.symbol) b.user_broker_id, b.symbol FROM (
   SELECT i.user_broker_id, i.symbol
-    FROM exit_intents i
+    FROM movable i
     LEFT JOIN market_quotes q ON q.symbol = i.symbol
     {GATE_ROWS_OF_MANY}
-   WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL AND b.status = 'CONNECTED'
-     AND ({deferred_sql(QUOTED_GATES)} OR ({older_sql(SOON)}))
+   WHERE ({deferred_sql(QUOTED_GATES)} OR ({older_sql(SOON)}))
      AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
   UNION ALL
   SELECT a.user_broker_id, q.symbol

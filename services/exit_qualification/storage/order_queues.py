@@ -16,6 +16,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS, GATE_ROWS_OF_MANY
+from services.exit_qualification.storage.unsent_exits import IS_DARK, IS_OUT_OF_TIME, MOVABLE
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import EPOCH
 from shared.outbox.hold import NOT_HELD
@@ -148,28 +149,37 @@ ANYTHING_APPROVED = text(f"""
 -- exit_intents.anything_approved
 SELECT EXISTS (SELECT FROM exit_intents a WHERE {_IS_APPROVED})
 """)  # noqa: S608  # the condition above
-_WAITING = f"""
+_IS_IN_TIME = "coalesce(i.expires_at > statement_timestamp(), true)"
+TO_REQUALIFY = text(f"""
+-- exit_intents.to_requalify: unsent, and either out of time, with open gates, or dark with its cooldown over; those
+-- held by kill switch or account are not even read
+WITH {MOVABLE},
+due AS MATERIALIZED (
+  SELECT i.intent_id FROM exit_intents i WHERE {IS_OUT_OF_TIME}
+  UNION ALL
+  SELECT i.intent_id FROM movable i
+  {GATE_ROWS_OF_MANY}
+   WHERE i.status = 'PENDING' AND {_IS_IN_TIME} AND NOT {deferred_sql()}
+  UNION ALL
+  SELECT i.intent_id FROM exit_intents i
+   WHERE {IS_DARK}
+     AND EXISTS (SELECT FROM exit_episodes e
+                  WHERE e.trade_id = i.trade_id AND e.exit_reason = exit_slot(i.exit_reason, i.leg)
+                    AND (e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp())))
+SELECT {COLUMNS} FROM due
+ CROSS JOIN LATERAL (SELECT * FROM exit_intents WHERE intent_id = due.intent_id OFFSET 0) AS i
+ ORDER BY i.created_at, i.intent_id
+ LIMIT :limit
+""")  # noqa: S608  # the columns of our own mapping
+HELD = text(f"""
+-- exit_intents.held: waiting, and a gate would defer them again
 SELECT {COLUMNS} FROM exit_intents i
 {GATE_ROWS_OF_MANY}
- WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
-   AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()
-            ELSE EXISTS (SELECT FROM exit_episodes e
-                          WHERE e.trade_id = i.trade_id AND e.exit_reason = exit_slot(i.exit_reason, i.leg)
-                            AND (e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp())) END
-"""  # noqa: S608  # the columns of our own mapping
-_HELD = f"(i.executable AND coalesce(i.expires_at > clock_timestamp(), true) AND {deferred_sql()})"
-TO_REQUALIFY = text(f"""
--- exit_intents.to_requalify: unsent, and either waiting for a gate, out of time, or dark with its cooldown over
-{_WAITING} AND NOT {_HELD}
+ WHERE i.status = 'PENDING' AND i.executable AND i.deleted_at IS NULL AND {_IS_IN_TIME} AND {deferred_sql()}
+   AND (i.created_at, i.intent_id) > (:created_at, :intent_id)
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
-""")
-HELD = text(f"""
--- exit_intents.held: waiting, and a switch would defer them again
-{_WAITING} AND {_HELD} AND (i.created_at, i.intent_id) > (:created_at, :intent_id)
- ORDER BY i.created_at, i.intent_id
- LIMIT :limit
-""")
+""")  # noqa: S608  # the columns of our own mapping
 NOTE_DISCONNECTED = text("""
 -- exit_intents.note_disconnected: unsent exits show a disconnected account, and no longer once it is connected
 UPDATE exit_intents

@@ -70,6 +70,8 @@ def spec_of(gate: Gate) -> GateSpec:  # noqa: C901  # one case for each gate
 
 
 GATES: Final[tuple[GateSpec, ...]] = tuple(spec_of(gate) for gate in Gate)
+ACCOUNT_GATES: Final = (BROKER_CONNECTED, TOKEN_VALID)
+"""Gates that hold every exit of an account, or none."""
 QUOTED_GATES: Final = (TICK_FRESH, TICK_SANE, CIRCUIT_LOCKED)
 """Gates possibly opened by a new quote of the broker."""
 

@@ -100,7 +100,7 @@ class OrderOutcomes:
         try:
             with own_row_only():
                 return [intent for intent in self._groups.answers(outcomes) if intent is not None]
-        except (RowHeld, StaleVersion):
+        except (RowHeld, StaleVersion, _Changed):
             return []
 
     def _write(self, outcomes: Sequence[OrderOutcome]) -> list[ExitIntent | None]:
@@ -140,7 +140,7 @@ class OrderOutcomes:
         return {intent.intent_id: intent for intent in [*placed, *(intent for intent, _ in filled)]}
 
 
-class _Changed(StaleVersion):
+class _Changed(Exception):
     """Intents have changed since they were read; `versions` are the present ones."""
 
     def __init__(self, versions: Mapping[UUID, int]) -> None:
