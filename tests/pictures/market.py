@@ -132,7 +132,7 @@ def _near(one: Json) -> Json:
 
 def _pnl() -> Json:
     names = {
-        "symbol": ("NSE:TCS", "NSE:INFY"),
+        "symbol": ("NSE:TCS", "NSE:KOTAKBANK"),
         "user_broker_id": ("paper", "zerodha-1"),
         "exit_reason": ("TARGET", "STOP_LOSS"),
     }
