@@ -40,6 +40,9 @@ TEND_S = 0.25
 ARM_S = 0.02
 """How often a relay tries to rest."""
 
+GATHER_S = 0.005
+"""Pause between looks in vain while producers gather events: an event of meanwhile would be gathered for longer."""
+
 ANSWER_S = 0.001
 """How long to wait at most while a record is sent on its own."""
 
@@ -168,15 +171,22 @@ class Session:
         self._leases.refuse_if_run_out()
         wait_s = self._move()
         self._replays.step(self._leases.held)
-        if self._quarantine.is_busy() or self._replays.is_busy():
-            wait_s = min(wait_s, ANSWER_S)
-        elif self._news.is_resting:
-            self._news.rest(stop)
-            wait_s = 0
-        came = self._publisher.poll(wait_s)
+        came = self._publisher.poll(self._wait_before_poll(wait_s, stop))
         if came or self._any_may_have_passed:
             self._take_acknowledgements()
         self._record_progress(everything=False)
+
+    def _wait_before_poll(self, wait_s: float, stop: threading.Event) -> float:
+        """Wait as far as Kafka's answers may wait; return for how long to wait for them."""
+        if self._quarantine.is_busy() or self._replays.is_busy():
+            return min(wait_s, ANSWER_S)
+        if self._news.is_resting:
+            self._news.rest(stop)
+            return 0
+        if wait_s and self._has_room and self._news.is_in_vain and self._publisher.is_gathering:
+            stop.wait(GATHER_S)
+            return 0
+        return wait_s
 
     def _move(self) -> float:
         """Read on if there is room, and send; return the seconds to wait, unless acknowledgements arrive."""

@@ -140,6 +140,11 @@ class Publisher:
         """Return the number of events without a processed delivery report; pending callbacks count too."""
         return sum(map(len, self._producers))
 
+    @property
+    def is_gathering(self) -> bool:
+        """Return whether so many events are in flight that producers linger."""
+        return self.in_flight > FEW_EVENTS
+
     def send(self, batch: Batch) -> Run:
         """Produce rows in order as far as they may go now; the run holds their number, possibly zero.
 
@@ -196,7 +201,7 @@ class Publisher:
     def _wait(self, wait_s: float) -> int:
         """Wait where reports may come from; with nothing in flight only statistics and complaints can come."""
         busy = [producer for producer in self._producers if len(producer)] or self._producers[:1]
-        wait_for_one = self._hurry if 0 < self.in_flight <= FEW_EVENTS else self._poll_one
+        wait_for_one = self._hurry if self.in_flight and not self.is_gathering else self._poll_one
         return sum(wait_for_one(producer, max(wait_s / len(busy), LEAST_WAIT_S)) for producer in busy)
 
     def _hurry(self, producer: Producer, wait_s: float) -> int:

@@ -44,6 +44,11 @@ class NewsWait:
         self.is_resting = False
 
     @property
+    def is_in_vain(self) -> bool:
+        """Return whether the last look found nothing."""
+        return self._finds == 0
+
+    @property
     def wait_s(self) -> float:
         """Return the seconds until the next look, without a notification."""
         return self._poll.wait_s

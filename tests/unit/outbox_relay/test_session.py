@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from services.outbox_relay.parking.quarantine import Step
-from services.outbox_relay.session import Session
+from services.outbox_relay.session import GATHER_S, Session
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import HeldShard
@@ -34,12 +34,13 @@ class Parts:
         self.leases.census.return_value = Mock(paused=frozenset(), fair_share=Mock(return_value=1))
         self.leases.is_renewal_due.return_value = False
         self.publisher.in_flight = 0
+        self.publisher.is_gathering = False
         for is_not in (self.reader.is_reading, self.reader.look, self.replays.is_busy, self.quarantine.is_busy):
             is_not.return_value = False
 
-    def run(self, steps: int = 0) -> None:
+    def run(self, steps: int = 0, stop: threading.Event | None = None) -> None:
         """A session to be stopped after so many steps; Kafka answers in none of them."""
-        stop = threading.Event()
+        stop = stop or threading.Event()
         if not steps:
             stop.set()
         polls = 0
@@ -71,6 +72,18 @@ class Parts:
     def polled(self) -> None:
         """Kafka was asked for answers."""
         self.progress = [*self.progress, *(shard.progress for shard in self.leases.held.values())]
+
+
+class Pauses(threading.Event):
+    """A stop that notes waits for it instead of waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lengths_s: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.lengths_s.append(timeout)
+        return self.is_set()
 
 
 @pytest.fixture
@@ -173,3 +186,35 @@ def test_rows_are_sent_before_the_relay_waits(parts: Parts) -> None:
     parts.publisher.send.side_effect = lambda batch: Run(lambda *_: None, batch.reaches, 0)
     parts.run(steps=1)
     parts.publisher.send.assert_called_once()
+
+
+@pytest.mark.parametrize("is_gathering", [False, True])
+def test_answers_make_no_relay_look_while_its_producers_gather(parts: Parts, is_gathering: bool) -> None:
+    pauses = Pauses()
+    parts.publisher.is_gathering = is_gathering
+    parts.run(steps=10, stop=pauses)
+    assert parts.reader.look.call_count == 10
+    assert pauses.lengths_s == ([GATHER_S] * 10 if is_gathering else [])
+    waits_s = [each.args[0] for each in parts.publisher.poll.call_args_list]
+    assert all((wait_s == 0) == is_gathering for wait_s in waits_s)
+
+
+def test_relay_without_room_waits_for_answers_alone(parts: Parts) -> None:
+    pauses = Pauses()
+    shard = HeldShard(3, 1, Progress("10:10:"))
+    shard.read([(3, 7)], "20:20:", 0)
+    parts.leases.held = {3: shard}
+    parts.quarantine.concerns.return_value = False
+    parts.publisher.in_flight, parts.publisher.is_gathering = PACE.relay_batch_size, True
+    parts.run(steps=3, stop=pauses)
+    assert pauses.lengths_s == []
+    assert all(each.args[0] > 0 for each in parts.publisher.poll.call_args_list)
+
+
+def test_relay_in_the_midst_of_reading_does_not_pause(parts: Parts) -> None:
+    pauses = Pauses()
+    parts.reader.is_reading.return_value = True
+    parts.reader.take.return_value = 0  # the server still sorts
+    parts.publisher.is_gathering = True
+    parts.run(steps=3, stop=pauses)
+    assert pauses.lengths_s == []
