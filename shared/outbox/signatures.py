@@ -29,8 +29,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
 from nacl.exceptions import CryptoError
-from nacl.signing import SigningKey, VerifyKey
+from nacl.signing import VerifyKey
 
 from shared.errors import ConfigurationError, MalformedMessage
 from shared.kafka.clients import headers_of
@@ -82,13 +83,14 @@ class EventSigner:
     """Signs events with the private key of one service."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = SigningKey(key.private_bytes_raw())
+        _, self._key = crypto_sign_seed_keypair(key.private_bytes_raw())
         self._public_key = key.public_key()
         self.key_id = key_id(self._public_key)
 
     def sign(self, parts: SignedParts) -> str:
         """Return the value of the header `SIGNATURE_HEADER`."""
-        return f"{self.key_id}:{b64encode(self._key.sign(parts.to_bytes()).signature).decode()}"
+        signature = crypto_sign(parts.to_bytes(), self._key)[:crypto_sign_BYTES]  # the message follows
+        return f"{self.key_id}:{b64encode(signature).decode()}"
 
     def public_pem(self) -> str:
         """Return the public key as PEM."""

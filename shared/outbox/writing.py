@@ -13,7 +13,7 @@ from shared.clock import Clock, rfc3339
 from shared.contracts.events import Event
 from shared.contracts.topics import TopicNames
 from shared.errors import InvalidInput
-from shared.ids import new_id, new_traceparent
+from shared.ids import new_id_text, new_traceparent
 from shared.outbox.commit_signal import NOTIFY_RESTING
 from shared.outbox.signatures import EventSigner, SignedParts
 from shared.postgres.hot_path import pipelined, send
@@ -116,7 +116,7 @@ class Outbox:
                 topic,
                 key,
                 str(number),
-                str(new_id()),
+                new_id_text(),
                 event.event_type(),
                 event.source,
                 event.subject,

@@ -81,13 +81,13 @@ class DirectionBook:
         watermark = self.marks.watermark(key)
         return state if watermark is None else state.marked(watermark)
 
-    def disarm(self, key: RuleKey) -> None:
-        """Prevent a rule from firing."""
-        self._set_armed(key, armed=False)
+    def disarm(self, key: RuleKey) -> bool:
+        """Prevent a rule from firing; return whether it was armed."""
+        return self._set_armed(key, armed=False)
 
-    def arm(self, key: RuleKey) -> None:
-        """Allow a rule to fire from the next price on."""
-        self._set_armed(key, armed=True)
+    def arm(self, key: RuleKey) -> bool:
+        """Allow a rule to fire from the next price on; return whether it was not armed."""
+        return self._set_armed(key, armed=True)
 
     def expire(self, key: RuleKey, now_ms: int) -> None:
         """Notify a rule of its deadline."""
@@ -125,9 +125,9 @@ class DirectionBook:
         self._index(key)
         return fires
 
-    def _set_armed(self, key: RuleKey, *, armed: bool) -> None:
+    def _set_armed(self, key: RuleKey, *, armed: bool) -> bool:
         if (key not in self._unarmed) is armed:
-            return
+            return False
         self._states[key] = self.state(key)
         self._unindex(key)
         if armed:
@@ -135,6 +135,7 @@ class DirectionBook:
         else:
             self._unarmed.add(key)
         self._index(key)
+        return True
 
     def _replace(self, key: RuleKey, state: RuleState) -> None:
         self._unindex(key)

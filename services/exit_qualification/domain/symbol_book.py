@@ -214,13 +214,13 @@ class SymbolBook(TickClock):
 
     def arm(self, key: RuleKey) -> None:
         """Allow a rule to fire from the next tick on."""
-        self._book(key).arm(key)
-        self._find_nearest()
+        if self._book(key).arm(key):
+            self._find_nearest()
 
     def disarm(self, key: RuleKey) -> None:
         """Prevent a rule from firing."""
-        self._book(key).disarm(key)
-        self._find_nearest()
+        if self._book(key).disarm(key):  # one that fired is disarmed already
+            self._find_nearest()
 
     def expire(self, key: RuleKey, now_ms: int) -> None:
         """Notify a rule of its deadline."""
