@@ -47,7 +47,7 @@ class DirectionBook:
         self._states[key] = state
         if not armed:
             self._unarmed.add(key)
-        self._index(key)
+        self._index(key, state, armed=armed)
 
     def load(self, key: RuleKey, state: RuleState) -> None:
         """Put an armed rule; it is watched once `watch_loaded` is called."""
@@ -70,16 +70,15 @@ class DirectionBook:
 
     def drop(self, key: RuleKey) -> RuleState:
         """Stop watching a rule and return its state."""
-        self._unindex(key)
+        state = self._states.pop(key)
+        self._unindex(key, state, armed=key not in self._unarmed)
         self.moved.discard(key)
         self._unarmed.discard(key)
-        return self._states.pop(key)
+        return state
 
     def state(self, key: RuleKey) -> RuleState:
         """Return the state of a watched rule."""
-        state = self._states[key]
-        watermark = self.marks.watermark(key)
-        return state if watermark is None else state.marked(watermark)
+        return self._marked(key, self._states[key])
 
     def disarm(self, key: RuleKey) -> bool:
         """Prevent a rule from firing; return whether it was armed."""
@@ -113,48 +112,55 @@ class DirectionBook:
         return state.fire == ALWAYS if price is None else state.holds(price)
 
     def _look_at(self, key: RuleKey, price: int, *, opening: bool) -> bool:
-        before = self.state(key)
+        kept, armed = self._states[key], key not in self._unarmed
+        before = self._marked(key, kept)
         after = before.moved(price, opening=opening)
-        fires = key not in self._unarmed and after.holds(price)
-        self._unindex(key)
+        fires = armed and after.holds(price)
+        self._unindex(key, kept, armed=armed)
         if after != before:
             self.moved.add(key)
         self._states[key] = after
         if fires:
             self._unarmed.add(key)
-        self._index(key)
+        self._index(key, after, armed=armed and not fires)
         return fires
+
+    def _marked(self, key: RuleKey, kept: RuleState) -> RuleState:
+        """Return a kept state with its shared watermark, if it has one."""
+        watermark = None if kept.trails is None else self.marks.watermark(key)
+        return kept if watermark is None else kept.marked(watermark)
 
     def _set_armed(self, key: RuleKey, *, armed: bool) -> bool:
         if (key not in self._unarmed) is armed:
             return False
-        self._states[key] = self.state(key)
-        self._unindex(key)
+        state = self._states[key] = self.state(key)
+        self._unindex(key, state, armed=not armed)
         if armed:
             self._unarmed.remove(key)
         else:
             self._unarmed.add(key)
-        self._index(key)
+        self._index(key, state, armed=armed)
         return True
 
     def _replace(self, key: RuleKey, state: RuleState) -> None:
-        self._unindex(key)
-        if state != self._states[key]:
+        before, armed = self._states[key], key not in self._unarmed
+        self._unindex(key, before, armed=armed)
+        if state != before:
             self.moved.add(key)
         self._states[key] = state
-        self._index(key)
+        self._index(key, state, armed=armed)
 
-    def _index(self, key: RuleKey) -> None:
-        state, armed = self._states[key], key not in self._unarmed
+    def _index(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
         for level in _waits_for(state, armed=armed):
             self._levels.put(level, key)
         if state.trails is not None:
             self.marks.put(key, state.watermark, state.trails if _touches(state, armed=armed) else None)
 
-    def _unindex(self, key: RuleKey) -> None:
-        for level in _waits_for(self._states[key], armed=key not in self._unarmed):
+    def _unindex(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
+        for level in _waits_for(state, armed=armed):
             self._levels.drop(level, key)
-        self.marks.drop(key)
+        if state.trails is not None:
+            self.marks.drop(key)
 
 
 def _waits_for(state: RuleState, *, armed: bool) -> Iterable[Level]:

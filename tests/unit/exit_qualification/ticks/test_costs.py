@@ -28,6 +28,10 @@ MOST_INSTRUCTIONS = 230
 MOST_OF_A_NEW_HIGH = 850
 """Bytecode instructions of a tick that sets a new high and reaches no level; 779 when this was written."""
 
+MOST_OF_AN_EXIT = 620
+"""Bytecode instructions of a fired rule of two, from the price to its disarming after the commit; 585 when this was
+written."""
+
 MOST_TO_LOAD = 830
 """Bytecode instructions of a trade with a target and a stop, from its row to its place in the engine; 759 when this was
 written."""
@@ -111,6 +115,27 @@ def test_new_high_takes_few_instructions_regardless_of_trade_count() -> None:
     one, many = cost_of_a_new_high(1), cost_of_a_new_high(500)
     assert one == pytest.approx(many, rel=0.05)
     assert many <= MOST_OF_A_NEW_HIGH
+
+
+def cost_of_exits(trades: int) -> int:
+    """Return the instructions of one tick at the target of so many trades."""
+    engine = ExitSignalService()
+    for number in range(1, trades + 1):
+        engine.add_trade(open_trade(number, target=1010_0000, stop_loss=990_0000))
+
+    def exit_all() -> None:
+        found = engine.on_tick("NSE:INFY", 1010_0000, 1, 1, NOW_MS).candidates
+        assert len(found) == trades
+        for entry in found:
+            engine.disarm(entry.trade.trade_id, entry.candidates[0].exit_reason)
+
+    return instructions(exit_all)
+
+
+def test_an_exit_takes_few_instructions_regardless_of_their_count() -> None:
+    few, some, many = (cost_of_exits(trades) for trades in (50, 100, 200))
+    assert (many - some) / 100 == pytest.approx((some - few) / 50, rel=0.02)
+    assert (many - some) / 100 <= MOST_OF_AN_EXIT
 
 
 def test_quiet_ticks_leave_nothing_in_memory() -> None:
