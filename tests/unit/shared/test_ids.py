@@ -31,14 +31,14 @@ def test_a_traceparent_has_the_form_of_w3c() -> None:
     assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
 
 
-def test_the_text_of_a_new_id_is_that_of_a_version_7_id() -> None:
+def test_text_of_a_new_id_has_version_7() -> None:
     text = new_id_text()
     assert text == str(UUID(text))
     assert UUID(text).version == 7
     assert new_id() < UUID(new_id_text()) < new_id()
 
 
-def test_broker_tag_is_the_digest_of_the_id_in_base_36_lowest_digit_first() -> None:
+def test_broker_tag_is_a_digest_in_base_36() -> None:
     intent_id = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
     digits = [int(each, 36) for each in client_order_id(intent_id)]
     number = int.from_bytes(hashlib.sha256(intent_id.bytes).digest())
