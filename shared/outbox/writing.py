@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -37,18 +38,20 @@ ON CONFLICT (topic, key) DO UPDATE SET last = s.last + EXCLUDED.last
 RETURNING s.topic, s.key, s.last
 """)
 APPEND = text(f"""
--- outbox.append: headers unknown to the relay are written as they go on the wire
+-- outbox.append: headers unknown to the relay are written as they go on the wire; the payloads come in one piece, as
+-- an array of them would be read character by character
 WITH appended AS (
 INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
                           payload, signature)
 SELECT event_id, hashtextextended(key, 0) & 63, topic, key, sequence, ce_type, ce_source, ce_subject,
-       CAST(:time AS text), traceparent, payload, signature
+       CAST(:time AS text), traceparent,
+       substring(CAST(:payloads AS bytea) FROM payload_start FOR payload_bytes), signature
   FROM unnest(CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
               CAST(:sequences AS bigint[]), CAST(:types AS text[]), CAST(:sources AS text[]),
-              CAST(:subjects AS text[]), CAST(:traceparents AS text[]), CAST(:payloads AS bytea[]),
-              CAST(:signatures AS text[]))
-         WITH ORDINALITY AS i(event_id, topic, key, sequence, ce_type, ce_source, ce_subject, traceparent, payload,
-                              signature, n)
+              CAST(:subjects AS text[]), CAST(:traceparents AS text[]), CAST(:payload_starts AS integer[]),
+              CAST(:payload_bytes AS integer[]), CAST(:signatures AS text[]))
+         WITH ORDINALITY AS i(event_id, topic, key, sequence, ce_type, ce_source, ce_subject, traceparent,
+                              payload_start, payload_bytes, signature, n)
  ORDER BY n)
 {NOTIFY_RESTING}
 """)  # noqa: S608  # our own text alone
@@ -91,6 +94,7 @@ class Outbox:
                 self._send(connection, parts[first : first + PART], traces[first : first + PART])
 
     def _send(self, connection: Connection, parts: Sequence[SignedParts], traceparents: Sequence[str]) -> None:
+        sizes = [len(part.payload) for part in parts]
         parameters: dict[str, Any] = {
             "event_ids": [part.event_id for part in parts],
             "topics": [part.topic for part in parts],
@@ -101,7 +105,9 @@ class Outbox:
             "subjects": [part.subject for part in parts],
             "time": parts[0].time,
             "traceparents": list(traceparents),
-            "payloads": [part.payload for part in parts],
+            "payloads": b"".join([part.payload for part in parts]),
+            "payload_starts": list(accumulate(sizes[:-1], initial=1)),
+            "payload_bytes": sizes,
             "signatures": [self.signer.sign(part) for part in parts],
         }
         send(connection, APPEND, parameters)

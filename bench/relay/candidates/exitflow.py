@@ -58,6 +58,7 @@ class Exitflow:
 
     def one_insert(self, place: Place, number: int) -> Insert:
         """Return the statement of `shared.outbox.writing.Outbox.append`."""
+        payload = records.payload_of(number)
         return _ONE, {
             "event_ids": [new_id()],
             "topics": [place.topic],
@@ -68,7 +69,9 @@ class Exitflow:
             "subjects": [records.key_of(number)],
             "time": records.TIME,
             "traceparents": [records.TRACEPARENT],
-            "payloads": [records.payload_of(number)],
+            "payloads": payload,
+            "payload_starts": [1],
+            "payload_bytes": [len(payload)],
             "signatures": [records.signature_of(number)],
         }
 
