@@ -128,6 +128,7 @@ class Session:
         self._unrecorded = 0
         self._any_may_have_passed = False
         self._has_room = True
+        self._is_woken = self._upkeep_is_due = False
 
     def run(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
         """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
@@ -162,7 +163,7 @@ class Session:
                 parts.callback(part.throw_away)
 
     def _step(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
-        if self._tend.is_due():
+        if self._is_upkeep_due():
             self._look_after_leases()
             self._layouts.tend()
             self._quarantine.tend(self._held())
@@ -175,13 +176,25 @@ class Session:
         if came or self._any_may_have_passed:
             self._take_acknowledgements()
         self._record_progress(everything=False)
+        self._is_woken = self._news.is_resting and not self._is_trying() and self._news.rest(stop)
+
+    def _is_upkeep_due(self) -> bool:
+        """Return whether to look after everything else; a relay just woken by a commit looks for it first, once."""
+        was_due, self._upkeep_is_due = self._upkeep_is_due, self._upkeep_is_due or self._tend.is_due()
+        if not self._upkeep_is_due or (self._is_woken and not was_due):
+            return False
+        self._upkeep_is_due = False
+        return True
+
+    def _is_trying(self) -> bool:
+        """Return whether records are sent on their own, each waiting for its answer."""
+        return self._quarantine.is_busy() or self._replays.is_busy()
 
     def _wait_before_poll(self, wait_s: float, stop: threading.Event) -> float:
         """Wait as far as Kafka's answers may wait; return for how long to wait for them."""
-        if self._quarantine.is_busy() or self._replays.is_busy():
+        if self._is_trying():
             return min(wait_s, ANSWER_S)
         if self._news.is_resting:
-            self._news.rest(stop)
             return 0
         if wait_s and self._has_room and self._news.is_in_vain and self._publisher.is_gathering:
             stop.wait(GATHER_S)
@@ -192,7 +205,7 @@ class Session:
         """Read on if there is room, and send; return the seconds to wait, unless acknowledgements arrive."""
         self._news.is_resting = False
         if self._layouts.is_switching():
-            if self._publisher.in_flight or self._quarantine.is_busy() or self._replays.is_busy():
+            if self._publisher.in_flight or self._is_trying():
                 self._give_up_stalled_reading()
                 return self._longest_wait_s
             self._layouts.switch()

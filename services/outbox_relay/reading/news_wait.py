@@ -68,10 +68,12 @@ class NewsWait:
         if is_all_done and not self.is_resting and self._poll.pause_s >= REST_AFTER_S and self._is_arming_due():
             self._signal.arm()
 
-    def rest(self, stop: threading.Event) -> None:
-        """Wait for a commit, for the time of the next look, or until `stop` is set."""
-        if self._signal.wait(self._rest_s, stop):
+    def rest(self, stop: threading.Event) -> bool:
+        """Wait for a commit, for the time of the next look, or until `stop` is set; return whether one came."""
+        is_woken = self._signal.wait(self._rest_s, stop)
+        if is_woken:
             self._wake()
+        return is_woken
 
     def _wake(self) -> None:
         self._poll.found()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
 
 from services.outbox_relay.parking.quarantine import Step
-from services.outbox_relay.session import GATHER_S, Session
+from services.outbox_relay.session import GATHER_S, TEND_S, Session
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import HeldShard
@@ -218,3 +219,34 @@ def test_relay_in_the_midst_of_reading_does_not_pause(parts: Parts) -> None:
     parts.publisher.is_gathering = True
     parts.run(steps=3, stop=pauses)
     assert pauses.lengths_s == []
+
+
+def test_a_woken_relay_looks_before_its_upkeep_and_never_puts_it_off_twice(parts: Parts) -> None:
+    done: list[str] = []
+
+    def note(what: str) -> Callable[..., Mock]:
+        def noted(*_: object) -> Mock:
+            done.append(what)
+            return Mock(paused=frozenset(), fair_share=Mock(return_value=1))
+
+        return noted
+
+    def wake(*_: object) -> bool:
+        done.append("woken")
+        parts.clock.elapsed_s += TEND_S
+        return True
+
+    parts.leases.census.side_effect = note("upkeep")
+    parts.reader.look.side_effect = lambda *_: bool(note("look")()) and False
+    parts.signal.is_armed = True
+    parts.signal.wait.side_effect = wake
+    parts.run(steps=4)
+    assert done == ["upkeep", "look", "woken", "look", "woken", "upkeep", "look", "woken", "look", "woken"]
+
+
+@pytest.mark.parametrize("part", ["quarantine", "replays"])
+def test_no_relay_rests_while_a_record_is_tried(parts: Parts, part: str) -> None:
+    parts.signal.is_armed = True
+    getattr(parts, part).is_busy.return_value = True
+    parts.run(steps=3)
+    parts.signal.wait.assert_not_called()
