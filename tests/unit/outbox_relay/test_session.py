@@ -221,7 +221,7 @@ def test_relay_in_the_midst_of_reading_does_not_pause(parts: Parts) -> None:
     assert pauses.lengths_s == []
 
 
-def test_a_woken_relay_looks_before_its_upkeep_and_never_puts_it_off_twice(parts: Parts) -> None:
+def test_woken_relay_looks_first_and_puts_upkeep_off_once(parts: Parts) -> None:
     done: list[str] = []
 
     def note(what: str) -> Callable[..., Mock]:
