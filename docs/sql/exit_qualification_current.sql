@@ -1481,7 +1481,7 @@ CREATE TABLE exit_qualification.waiting_trades (
     exit_level numeric(18,4),
     CONSTRAINT waiting_trades_detected CHECK (((work = ANY (ARRAY['CLOSE'::text, 'ADJUST'::text])) = (detected_at IS NULL))),
     CONSTRAINT waiting_trades_tries_check CHECK ((tries >= 0)),
-    CONSTRAINT waiting_trades_work_check CHECK (((work = ANY (ARRAY['CLOSE'::text, 'ADJUST'::text])) OR (split_part(work, '/'::text, 1) = ANY (ARRAY['STOP_LOSS'::text, 'BREAK_EVEN'::text, 'TRAILING_STOP'::text, 'TIME'::text, 'BRICK_REVERSAL'::text, 'TARGET'::text, 'MANUAL'::text, 'EXTERNAL'::text]))))
+    CONSTRAINT waiting_trades_work_check CHECK ((work ~ '^[A-Z_]+(/[0-9]+)?$'::text))
 );
 
 COMMENT ON TABLE exit_qualification.waiting_trades IS 'What the tick worker must do with trades that were locked when it wanted to';

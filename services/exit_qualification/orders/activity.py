@@ -28,6 +28,11 @@ class Activity:
         """Return whether there is an unsent exit."""
         return self._now().unsent
 
+    def any_prices_needed(self) -> bool:
+        """Return whether there is an unsent exit, or a tick that waits for a quote."""
+        now = self._now()
+        return now.unsent or now.quotes
+
     def any_losses(self) -> bool:
         """Return whether an account has a loss limit, or its entries held."""
         return self._now().losses

@@ -77,7 +77,7 @@ MARKET_DATA_S = 1.0
 INSTRUMENTS_S = 5.0
 ERRORS_S = 1.0
 QUIET_S = 5.0
-"""Interval of steps for waiting exits, loss limits or stops, while there are none."""
+"""Interval of steps for waiting exits, quotes, loss limits or stops, while there are none."""
 RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
 POSITIONS_S = 0.2
@@ -193,7 +193,7 @@ def _market_data(around: _Around) -> Callable[[], bool]:
     instruments = InstrumentRefresh(open_unit, brokers, clock, partial(around.health.alive, MARKET_DATA))
     return in_turn(
         _often_while(
-            around.activity.anything_unsent,
+            around.activity.any_prices_needed,
             clock,
             TokenWatch(open_unit, brokers, clock).look_once,
             QuoteRefresh(open_unit, brokers, clock).refresh_once,

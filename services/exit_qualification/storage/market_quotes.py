@@ -65,6 +65,8 @@ ON CONFLICT (symbol) DO UPDATE
    SET last_price = EXCLUDED.last_price, lower_limit = EXCLUDED.lower_limit, upper_limit = EXCLUDED.upper_limit,
        buy_quantity = EXCLUDED.buy_quantity, sell_quantity = EXCLUDED.sell_quantity, quoted_at = clock_timestamp()
 """)
+ANY_WANTED = "EXISTS (SELECT FROM market_quotes WHERE wanted_at > quoted_at)"
+"""Whether ticks wait for a quote, in SQL; an index has only such rows."""
 WANT = text("""
 -- market_quotes.want: a locked row is just being renewed
 UPDATE market_quotes q SET wanted_at = clock_timestamp(), wanted_of = w.user_broker_id

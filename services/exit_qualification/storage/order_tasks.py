@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.storage.market_quotes import ANY_WANTED
 from services.exit_qualification.storage.order_queues import ANY_UNSENT
 from services.exit_qualification.storage.protective_stops import ANY_STOP
 from shared.postgres.hot_path import fetch
@@ -15,8 +16,9 @@ TASKS = text(f"""
 SELECT {ANY_UNSENT},
        EXISTS (SELECT FROM account_loss_limits WHERE loss_limit IS NOT NULL)
          OR EXISTS (SELECT FROM user_brokers WHERE entries_held_since IS NOT NULL),
-       {ANY_STOP}
-""")  # noqa: S608  # the conditions of both
+       {ANY_STOP},
+       {ANY_WANTED}
+""")  # noqa: S608  # the conditions of all
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,14 @@ class OrderTasks:
         An account has a loss limit, or its entries are held.
     stops:
         A broker holds a stop, or should hold one.
+    quotes:
+        Ticks wait for a quote.
     """
 
     unsent: bool
     losses: bool
     stops: bool
+    quotes: bool
 
 
 def read_tasks(connection: Connection) -> OrderTasks:

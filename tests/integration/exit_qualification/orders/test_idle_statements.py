@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Engine
 
+from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.orders import process
 from services.exit_qualification.orders.activity import Activity
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from services.exit_qualification.orders.work_loop import WorkLoop
+from services.exit_qualification.storage.market_quotes import QuoteRepository
 from shared.contracts.topics import TopicNames
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
@@ -53,3 +56,18 @@ def test_an_idle_process_asks_for_little(exit_engine: Engine, monkeypatch: pytes
                     loop.step()
             clock.elapsed_s += 1
     assert SECONDS < len(statements) <= SECONDS * MOST_PER_SECOND, len(statements)
+
+
+def test_a_quote_asked_for_is_read_within_a_second(exit_engine: Engine) -> None:
+    """Ticks wait for it, three seconds at most; without one it is looked for every few seconds."""
+    clock = StandingClock()
+    (market_data,) = [loop for loop in idle_loops(exit_engine, clock) if loop.name == process.MARKET_DATA]
+    market_data.step()
+    with exit_engine.begin() as connection:
+        quotes = QuoteRepository(connection)
+        quotes.upsert([Quote("NSE:INFY", Decimal(1000), Decimal(900), Decimal(1100))])
+        assert quotes.want({"NSE:INFY": "paper"}) == ["NSE:INFY"]
+    clock.elapsed_s += 1
+    with sent_statements() as statements:
+        market_data.step()
+    assert any("market_quotes.needed_now" in each for each in statements)
