@@ -29,6 +29,7 @@ from shared.instants import EPOCH, epoch_ms
 
 _FACTS: Final = ("symbol", "direction", "product_type", "quantity", "entry_price", "user_broker_id", "entered_at")
 _CHANGE: Final = frozenset({"plan_version", "changed_at"})
+_ADJUSTED: Final = frozenset({"adjusted_at", "shares_after"})
 _CLOSING: Final = frozenset({"closed_at", "exit_intent_id"})
 """Fields to tell payloads of a change and of a closure by; closures happen in the replay."""
 
@@ -140,6 +141,11 @@ def booked_trades(lines: Sequence[Any], where: str, plan: ExitPlan | None = None
     trades: dict[UUID, BookedTrade] = {}
     for number, fields in enumerate(lines, 1):
         kind = fields.keys() if isinstance(fields, dict) else frozenset()
+        if kind >= _ADJUSTED:
+            raise InvalidInput(
+                f"{where}: a corporate action changed trade {fields.get('trade_id')}; a replay has one price for its "
+                "entry and for all ticks, so leave the trade out of the book"
+            )
         if kind >= _CHANGE:
             _change(where, number, fields, trades, kept=plan is None)
         elif not (kind >= _CLOSING and "status" not in kind):
