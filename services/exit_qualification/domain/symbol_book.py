@@ -143,7 +143,9 @@ class SymbolBook(TickClock):
 
     def trade_at(self, price: int) -> None:
         """Set the last price to one accepted by `take`."""
-        session = self._hours(self.last_ts_us)
+        session = self._session
+        if session is None or not session[0] <= self.last_ts_us < session[1]:
+            session = self._hours(self.last_ts_us)
         self._opening = session is None or (session != self._session and self.last_price > 0)
         self._session = session
         self._quiet_until_us = 0 if session is None or self._opening else session[1]
