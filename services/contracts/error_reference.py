@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import services
 import shared
@@ -17,13 +18,22 @@ def error_page() -> str:
     _import_all()
     intro = (
         "A code stands in a problem+json answer, in the header `dlq_code` of a dead letter and in the log.",
-        "Codes are stable; messages are not. Retry where the table says so, and wait as long as `Retry-After` says.",
+        "Codes are stable; messages are not. Retry where the table says so (`some`: if the answer says `retryable`),",
+        "and wait as long as `Retry-After` says.",
     )
-    rows = sorted(
-        (f"`{error.code}`", str(error.http_status), "yes" if error.retryable else "", _first_sentence(error))
-        for error in _family(ExitflowError)
-    )
+    by_code = defaultdict(list)
+    for error in _family(ExitflowError):
+        by_code[error.code].append(error)
+    rows = [_row(code, by_code[code]) for code in sorted(by_code)]
     return page("Errors", intro, table(("code", "HTTP", "retry", "meaning"), rows))
+
+
+def _row(code: str, errors: Sequence[type[ExitflowError]]) -> tuple[str, str, str, str]:
+    """Return one row for all errors of a code; "some" of them may be retried if their answer says so."""
+    retryable = {error.retryable for error in errors}
+    retry = "some" if len(retryable) > 1 else "yes" if True in retryable else ""
+    meaning = " ".join(dict.fromkeys(map(_meaning, errors)))
+    return f"`{code}`", ", ".join(sorted({str(error.http_status) for error in errors})), retry, meaning
 
 
 def _import_all() -> None:
@@ -42,5 +52,8 @@ def _family(error: type[ExitflowError]) -> Iterator[type[ExitflowError]]:
         yield from _family(each)
 
 
-def _first_sentence(error: type[ExitflowError]) -> str:
+def _meaning(error: type[ExitflowError]) -> str:
+    """Return the first sentence of the error's docstring; the base class stands for everything unforeseen."""
+    if error is ExitflowError:
+        return "An unforeseen failure; the log of the process has its traceback."
     return (error.__doc__ or "").strip().split("\n\n", 1)[0]
