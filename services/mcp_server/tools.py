@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from services.cli.support.api_client import ApiClient, Json
+from shared.clock import SystemClock, trading_day
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, TradeStatus
 
 Symbol = Annotated[str | None, Field(description="EXCHANGE:SYMBOL, e.g. NSE:INFY")]
@@ -90,11 +91,12 @@ class ReadTools:
 
     def profit_and_loss(
         self,
-        day: Annotated[str | None, Field(description="YYYY-MM-DD in Asia/Kolkata; today by default")] = None,
+        day: Annotated[str | None, Field(description="YYYY-MM-DD in Asia/Kolkata, or today; all by default")] = None,
         group_by: Annotated[str | None, Field(pattern="^(day|symbol|user_broker_id|exit_reason|product_type)$")] = None,
     ) -> Json:
-        """Return gross and net P&L and charges of the trades closed on a day."""
-        return self._trades.get("/pnl", day=day, group_by=group_by)
+        """Return gross and net P&L and charges of the trades closed on a day, or on all days."""
+        wanted = str(trading_day(SystemClock().now())) if day == "today" else day
+        return self._trades.get("/pnl", day=wanted, group_by=group_by)
 
     def outbox_status(self) -> Json:
         """Show both outboxes: waiting events, the age of the oldest, parked events, shards without a relay."""

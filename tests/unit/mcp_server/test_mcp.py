@@ -19,6 +19,7 @@ from mcp.shared.memory import create_connected_server_and_client_session
 from services.cli.support.api_client import ApiClient
 from services.mcp_server.server import new_server
 from services.mcp_server.tools import ChangeTools, ReadTools
+from shared.clock import SystemClock, trading_day
 from shared.errors import Forbidden
 from tests.unit.deploy.test_alerts import REPOSITORY
 
@@ -124,6 +125,13 @@ def test_every_question_reads_and_nothing_else() -> None:
     assert {request.method for request in apis.asked} == {"GET"}
     assert [str(each.url) for each in apis.asked if not set(each.url.params) <= declared_query(each)] == []
     assert {request.headers["authorization"] for request in apis.asked} == {"Bearer the-secret-token"}
+
+
+def test_profit_and_loss_knows_today() -> None:
+    apis = Apis("read")
+    call(apis, "profit_and_loss", day="today")
+    call(apis, "profit_and_loss")
+    assert [dict(each.url.params).get("day") for each in apis.asked] == [str(trading_day(SystemClock().now())), None]
 
 
 def test_the_page_names_every_tool() -> None:
