@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from services.paper_broker.accounts import account_name
 from services.paper_broker.book_time import to_ms
 from services.paper_broker.orders import MAX_VALUE_UNITS
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick
-from shared.contracts.discarded import Discarded
-from shared.contracts.events import parse_event
+from shared.contracts.discarded import ANY_TOPIC
+from shared.contracts.events import event_classes, parse_event
 from shared.contracts.ticks import parse_tick
-from shared.contracts.topics import MARKET_TICKS
+from shared.contracts.topics import MARKET_TICKS, TRADES
 from shared.contracts.trades import TradeAdjusted, TradeOpened
 from shared.errors import MalformedMessage
 from shared.kafka.record_faults import Fault, read_record
@@ -22,6 +23,14 @@ from shared.money import to_units
 from shared.outbox.signatures import UntrustedEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+BOOKED: Final = frozenset({TradeOpened.event_type(), TradeAdjusted.event_type()})
+"""Types of events with bookings."""
+_WITHOUT_BOOKING: Final = (
+    frozenset(event.event_type() for event in event_classes() if event.topic in (TRADES, ANY_TOPIC)) - BOOKED
+)
+"""Most are closures: the fill of the exit's order has booked them already."""
+
 LEAST_PRICE_UNITS = 1
 """Price of shares from a corporate action: the ledger holds no price of zero."""
 _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
@@ -31,7 +40,7 @@ _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
 class FeedRecord:
     """Kafka record: logical topic, cluster topic name, partition and offset, value and arrival time.
 
-    `is_trusted` is False for an entry without a valid signature of trade management.
+    `is_trusted` is False for one of the `BOOKED` events without a valid signature of trade management.
     """
 
     topic: str
@@ -70,7 +79,7 @@ def _read(record: FeedRecord, batch: FeedBatch) -> None:
     if record.topic == MARKET_TICKS:
         batch.ticks.append(read_tick(record.value, record.arrived_ms))
         return
-    if record.event_type == Discarded.event_type():
+    if record.event_type in _WITHOUT_BOOKING:
         return
     event = parse_event(record.event_type, record.value)
     if not record.is_trusted:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Message
 
 from services.paper_broker.broker import PaperBroker
-from services.paper_broker.feed_records import FeedRecord, read_batch
+from services.paper_broker.feed_records import BOOKED, FeedRecord, read_batch
 from services.paper_broker.ledger import Ledger
 from shared.clock import Clock, SystemClock
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
 from shared.instants import epoch_ms
 from shared.kafka.clients import FIXED_FETCH_WAIT_MS, arrived_ms, headers_of, open_admin
@@ -146,7 +145,8 @@ class MarketFeed:
 
     def _record(self, message: Message) -> FeedRecord:
         name, partition = partition_of(message)
-        event_type = headers_of(message).get("ce_type", "")
+        headers = headers_of(message)
+        event_type = headers.get("ce_type", "")
         return FeedRecord(
             arrived_ms=arrived_ms(message, epoch_ms(self._clock.now())),
             topic=self._topics.logical(name),
@@ -155,12 +155,12 @@ class MarketFeed:
             offset=offset_of(message),
             event_type=event_type,
             value=message.value(),
-            is_trusted=event_type != TradeOpened.event_type() or self._is_signed(message),
+            is_trusted=event_type not in BOOKED or self._is_signed(message, headers),
         )
 
-    def _is_signed(self, message: Message) -> bool:
+    def _is_signed(self, message: Message, headers: Mapping[str, str]) -> bool:
         try:
-            read_record(self._trusted.verify, message)
+            read_record(self._trusted.verify, message, headers)
         except MalformedMessage:
             return False
         return True

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final, NamedTuple, Self
@@ -34,7 +35,6 @@ from nacl.exceptions import CryptoError
 from nacl.signing import VerifyKey
 
 from shared.errors import ConfigurationError, MalformedMessage
-from shared.kafka.clients import headers_of
 from shared.runtime.telemetry import counter
 from shared.settings import PREFIX, Settings
 
@@ -125,8 +125,13 @@ class TrustedKeys:
             raise ConfigurationError(f"{setting} holds no public key in PEM")
         return cls(keys)
 
-    def verify(self, record: Message) -> None:
+    def verify(self, record: Message, headers: Mapping[str, str]) -> None:
         """Raise unless a trusted key signed this record for this topic.
+
+        Parameters
+        ----------
+        headers:
+            Those of the record, as of `headers_of`.
 
         Raises
         ------
@@ -134,14 +139,13 @@ class TrustedKeys:
             It is not; counted and logged as an error, because somebody else writes to the topic.
         """
         try:
-            self._verify(record)
+            self._verify(record, headers)
         except UntrustedEvent as error:
             UNTRUSTED.labels(record.topic() or "").inc()
             log.error("%s-%s@%s is not to be trusted: %s", record.topic(), record.partition(), record.offset(), error)
             raise
 
-    def _verify(self, record: Message) -> None:
-        headers = headers_of(record)
+    def _verify(self, record: Message, headers: Mapping[str, str]) -> None:
         name, _, text = headers.get(SIGNATURE_HEADER, "").partition(":")
         if not name:
             raise UntrustedEvent(f"no {SIGNATURE_HEADER}")
@@ -154,7 +158,7 @@ class TrustedKeys:
             raise UntrustedEvent(f"the signature by key {name} is not of this record") from None
 
 
-def _parts_of(record: Message, headers: dict[str, str]) -> SignedParts:
+def _parts_of(record: Message, headers: Mapping[str, str]) -> SignedParts:
     key, value = record.key(), record.value()
     return SignedParts(
         topic=record.topic() or "",

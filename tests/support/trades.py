@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from shared.clock import SystemClock
-from shared.contracts.trades import TradeOpened
+from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
 from shared.contracts.vocabulary import Direction, ProductType
 from shared.exit_rules.plan import ExitPlan
 from shared.ids import new_id
@@ -48,3 +48,23 @@ def project(connection: Connection, *events: TradeOpened, partition: int = 0) ->
     """Put opened trades into ``open_trades`` and commit, as the tick worker would have."""
     OpenTradeRepository(connection).insert_opened([OpenedTrade(event, partition, entered_tick=0) for event in events])
     connection.commit()
+
+
+def closed(event: TradeOpened) -> TradeClosed:
+    """Return the event at the end of a trade."""
+    facts = event.model_dump() | {
+        "exit_intent_id": new_id(),
+        "exit_price": "1010.00",
+        "exit_reason": "TARGET",
+        "gross_pnl": "1.00",
+        "charges": "0.00",
+        "net_pnl": "1.00",
+        "closed_at": event.entered_at,
+    }
+    return TradeClosed.model_validate(facts)
+
+
+def partially_closed(event: TradeOpened) -> TradePartiallyClosed:
+    """Return the event after the sale of all but one of a trade's shares."""
+    facts = closed(event).model_dump() | {"closed_quantity": event.quantity - 1, "open_quantity": 1}
+    return TradePartiallyClosed.model_validate(facts | {"quantity": event.quantity})

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.level_index import RuleKey
@@ -24,7 +24,7 @@ from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.rule import Saved
 from shared.exit_rules.stored_plan import read_stored
 from shared.money import SCALE
-from shared.postgres.hot_path import Answer, ask, fetch, send, stream
+from shared.postgres.hot_path import Answer, ask, fetch, pipelined, send, stream
 from shared.postgres.row_locks import RowHeld
 
 ROWS_AT_ONCE = 1_000
@@ -60,6 +60,11 @@ _NAMED = "WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) ORDER BY t.trade_i
 LOCK_FREE = text(f"""
 -- open_trades.lock_free: the trades not held by another transaction, without their plans
 {_FACTS} FROM open_trades t {_NAMED} FOR UPDATE SKIP LOCKED
+""")
+LOCK_FREE_ROWS = text("""
+-- open_trades.lock_free_rows: as lock_free, without reading the trades
+SELECT trade_id FROM open_trades WHERE trade_id = ANY (CAST(:trade_ids AS uuid[])) ORDER BY trade_id
+   FOR UPDATE SKIP LOCKED
 """)
 LOCK = text(f"""
 -- open_trades.lock: without plans
@@ -116,7 +121,15 @@ ON CONFLICT (trade_id) DO UPDATE
  WHERE exit_plans.plan_version < EXCLUDED.plan_version
 """)
 
-FORGET_RULES = text("DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))")
+CLOSE = text("""
+-- open_trades.close: the rows are locked
+UPDATE open_trades SET status = 'CLOSED', updated_at = clock_timestamp()
+ WHERE trade_id = ANY (CAST(:trade_ids AS uuid[])) AND status = 'OPEN'
+""")
+FORGET_RULES = text("""
+-- rule_states.forget
+DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +235,11 @@ class OpenTradeRepository:
         self._connection.execute(insert(OpenTradeRow).on_conflict_do_nothing(), rows)
 
     def mark_closed(self, trade_ids: Sequence[UUID]) -> None:
-        """Mark the trades as closed; rows are locked in sorted order."""
-        if not trade_ids:
-            return
-        self.lock(trade_ids, with_rules=False)
-        self._connection.execute(
-            update(OpenTradeRow)
-            .where(OpenTradeRow.trade_id == func.any(list(trade_ids)), OpenTradeRow.status == TradeStatus.OPEN)
-            .values(status=TradeStatus.CLOSED, updated_at=func.clock_timestamp())
-        )
-        self._connection.execute(FORGET_RULES, {"trade_ids": list(trade_ids)})
+        """Mark locked trades as closed."""
+        if trade_ids:
+            with pipelined(self._connection):
+                for statement in (CLOSE, FORGET_RULES):
+                    send(self._connection, statement, {"trade_ids": list(trade_ids)})
 
     def lock(self, trade_ids: Sequence[UUID], *, with_rules: bool = True) -> dict[UUID, TradeProjection]:
         """Return the trades and lock their rows in sorted order until the transaction ends; omit unknown ones.
@@ -256,13 +264,18 @@ class OpenTradeRepository:
             free = {row[0]: _projection(*row) for row in rows}
             if len(free) == len(wanted["trade_ids"]):
                 return free, set()
-            return free, {trade_id for (trade_id,) in fetch(self._connection, KNOWN, wanted)} - free.keys()
+            return free, self._known_among(wanted) - free.keys()
 
         return ask(self._connection, LOCK_FREE, wanted, free_and_held)
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock the free trades in sorted order, and return those held by another transaction."""
-        return self.lock_free(trade_ids)[1]
+        wanted = {"trade_ids": sorted(set(trade_ids))}
+        free = {trade_id for (trade_id,) in fetch(self._connection, LOCK_FREE_ROWS, wanted)} if trade_ids else set()
+        return self._known_among(wanted) - free if len(free) < len(wanted["trade_ids"]) else set()
+
+    def _known_among(self, wanted: Mapping[str, Any]) -> set[UUID]:
+        return {trade_id for (trade_id,) in fetch(self._connection, KNOWN, wanted)}
 
     def lock_now(self, trade_id: UUID) -> TradeProjection:
         """Lock a trade without waiting and return it without its rules.

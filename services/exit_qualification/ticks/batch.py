@@ -121,6 +121,8 @@ def in_order(ticks: Sequence[Message], trades: Sequence[Message], now_ms: int) -
     Kafka gives no order across topics. With this order, a trade is evaluated by the ticks of the batch after its
     opening, not by earlier ones. The order inside a topic's partition never changes.
     """
+    if not ticks:
+        return iter(trades)
 
     def arrived(message: Message) -> int:
         return arrived_ms(message, now_ms)

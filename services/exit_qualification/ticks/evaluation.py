@@ -20,9 +20,9 @@ from services.exit_qualification.storage.trade_adjustments import AdjustedTrade
 from services.exit_qualification.ticks.adjustments import adjusted_trade, plan_change_of, scale_of
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
 from services.exit_qualification.ticks.held_ticks import HeldTicks
-from services.exit_qualification.ticks.records import WITHOUT_EFFECT, TradeRecord, read_trade
+from services.exit_qualification.ticks.records import WITHOUT_EFFECT, Closed, TradeRecord, read_trade
 from shared.contracts.ticks import parse_tick
-from shared.contracts.trades import TradeAdjusted, TradeClosed, TradeExitPlanChanged, TradeOpened
+from shared.contracts.trades import TradeAdjusted, TradeExitPlanChanged, TradeOpened
 from shared.errors import MalformedMessage
 from shared.instants import epoch_ms
 from shared.kafka.clients import arrived_ms, headers_of, home_partition
@@ -188,10 +188,11 @@ class Evaluator:
     def _take_trade(self, message: Message, partition: int, now_ms: int, result: BatchResult) -> None:
         """Follow a trade event; it is accepted on any partition, as before the topic grew its home was another."""
         try:
-            event_type = read_record(headers_of, message).get("ce_type", "")
+            headers = read_record(headers_of, message)
+            event_type = headers.get("ce_type", "")
             event = read_record(read_trade, event_type, message.value(), arrived_ms(message, now_ms))
             if event is not None:
-                read_record(self._trusted.verify, message)
+                read_record(self._trusted.verify, message, headers)
         except MalformedMessage as error:
             self._refuse(message, partition, error, result)
             return
@@ -206,27 +207,33 @@ class Evaluator:
         result.homes.add(home)
         result.urgent_symbols.add(event.symbol)
         self._settle(event.symbol, result)
-        state = self._engine.symbol_state(event.symbol)
-        ticks = 0 if state is None else state.ticks
-        if isinstance(event, TradeOpened):
-            result.opened.append(OpenedTrade(event, home, entered_tick=ticks))
-            # A tick with an earlier arrival than the trade's event can exit it here.
-            trade = with_plan(entered(event), event.exit_plan, 1, self._square_off)
-            found = self._engine.add_trade(trade) if home in self._quiet else []
-            result.detected.extend(found)
-            if found and state is not None:
-                result.arrived_ms[event.trade_id] = state.last_arrived_ms
-        elif isinstance(event, TradeExitPlanChanged):
-            result.plans.append(ChangedPlan(event, changed_tick=ticks))
-            known = self._engine.trade(event.trade_id)
-            if known is not None:
-                changed = with_plan(known, event.exit_plan, event.plan_version, self._square_off)
-                result.detected.extend(self._engine.change_plan(changed))
-        elif isinstance(event, TradeAdjusted):
-            self._adjust(event, result)
-        elif isinstance(event, TradeClosed):
+        if isinstance(event, Closed):
             self._engine.remove_trade(event.trade_id)
             result.closed.append(event.trade_id)
+        elif isinstance(event, TradeOpened):
+            self._open(event, home, result)
+        elif isinstance(event, TradeExitPlanChanged):
+            self._change_plan(event, result)
+        elif isinstance(event, TradeAdjusted):
+            self._adjust(event, result)
+
+    def _open(self, event: TradeOpened, home: int, result: BatchResult) -> None:
+        state = self._engine.symbol_state(event.symbol)
+        result.opened.append(OpenedTrade(event, home, entered_tick=0 if state is None else state.ticks))
+        # A tick with an earlier arrival than the trade's event can exit it here.
+        trade = with_plan(entered(event), event.exit_plan, 1, self._square_off)
+        found = self._engine.add_trade(trade) if home in self._quiet else []
+        result.detected.extend(found)
+        if found and state is not None:
+            result.arrived_ms[event.trade_id] = state.last_arrived_ms
+
+    def _change_plan(self, event: TradeExitPlanChanged, result: BatchResult) -> None:
+        state = self._engine.symbol_state(event.symbol)
+        result.plans.append(ChangedPlan(event, changed_tick=0 if state is None else state.ticks))
+        known = self._engine.trade(event.trade_id)
+        if known is not None:
+            changed = with_plan(known, event.exit_plan, event.plan_version, self._square_off)
+            result.detected.extend(self._engine.change_plan(changed))
 
     def _adjust(self, event: TradeAdjusted, result: BatchResult) -> None:
         """Change a trade as a corporate action says; it exits by the next tick of its symbol, not by the last one."""

@@ -67,7 +67,7 @@ class Authorship:
         if self._keys is None:
             return True
         try:
-            self._keys.verify(event.record)
+            self._keys.verify(event.record, headers_of(event.record))
         except UntrustedEvent:
             return False
         return True

@@ -64,13 +64,13 @@ def read(record: Message, trusted: TrustedKeys) -> FillReport | DiscardedEvent |
     if not event_type:
         raise MalformedMessage("no ce_type")
     if event_type == Discarded.event_type():
-        trusted.verify(record)
+        trusted.verify(record, headers)
         return DiscardedEvent(event_id)
     if event_type not in FILL_TYPES:
         return Irrelevant.NO_FILLS if event_type in _KNOWN_TYPES else Irrelevant.UNKNOWN_TYPE
     event = read_fill_event(event_type, record.value())
     report = _report(event_id, event, valid_traceparent(headers.get("traceparent")))
-    trusted.verify(record)
+    trusted.verify(record, headers)
     return report
 
 

@@ -117,10 +117,11 @@ def read_user_broker(record: Message, trusted: TrustedKeys) -> UserBrokerChanged
     UntrustedEvent
         Exit qualification did not sign it.
     """
-    event_type = headers_of(record).get("ce_type")
+    headers = headers_of(record)
+    event_type = headers.get("ce_type")
     if event_type != UserBrokerChanged.event_type():
         return None
     event = parse_event(event_type, record.value())
     assert isinstance(event, UserBrokerChanged)
-    trusted.verify(record)
+    trusted.verify(record, headers)
     return event

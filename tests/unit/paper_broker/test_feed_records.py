@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from services.paper_broker.feed_records import FeedRecord, read_batch
+import pytest
+
+from services.paper_broker.feed_records import BOOKED, FeedRecord, read_batch
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick
 from shared.contracts.topics import MARKET_TICKS, TRADES
-from shared.contracts.trades import TradeOpened
+from shared.contracts.trades import TradeAdjusted, TradeEvent, TradeOpened
 
 TICK = {"symbol": "NSE:INFY", "ltp": "1520.35", "ts": "2026-01-13T09:15:00.123Z", "seq": 1}
 OPENED = {
@@ -61,6 +64,18 @@ def test_the_malformed_are_counted_and_their_offsets_move_on() -> None:
     )
     assert (len(batch.refused), len(batch.ticks), len(batch.entries)) == (7, 1, 0)
     assert batch.offsets == {(f"p.{MARKET_TICKS}", 3): 11, (f"p.{TRADES}", 0): 4}
+
+
+@pytest.mark.parametrize("event", [TradeOpened, TradeAdjusted])
+def test_event_with_bookings_is_refused_without_a_signature(event: type[TradeEvent]) -> None:
+    adjustment = {"action_id": OPENED["trade_id"], "kind": "SPLIT", "new_symbol": "NSE:INFY", "shares_before": 1,
+                  "shares_after": 2, "open_quantity": 200, "open_quantity_before": 100, "plan_version": 2,
+                  "effective_at": "2026-01-13T03:45:00Z", "adjusted_at": "2026-01-13T03:45:00Z"}  # fmt: skip
+    genuine = record(TRADES, OPENED | adjustment, 0, event.event_type())
+    assert read_batch([genuine]).entries
+    batch = read_batch([replace(genuine, is_trusted=False)])
+    assert (batch.entries, [fault.code for _, fault in batch.refused]) == ([], ["untrusted"])
+    assert event.event_type() in BOOKED
 
 
 def test_other_trade_events_book_nothing() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
+from shared.kafka.clients import headers_of
 from shared.outbox.signatures import (
     SIGNATURE_HEADER,
     TrustedKeys,
@@ -79,7 +80,8 @@ GENUINE = Record(headers_=_headers(signed(TOPIC, KEY, VALUE, HEADERS)))
 
 
 def verify(record: Record, trusted: TrustedKeys = TRUSTED) -> None:
-    trusted.verify(cast(Message, record))
+    message = cast(Message, record)
+    trusted.verify(message, headers_of(message))
 
 
 def with_header(name: str, value: str) -> Record:

@@ -12,12 +12,10 @@ from tests.integration.exit_qualification.ticks.worker_harness import (
     INFY,
     Book,
     Market,
-    closed,
-    partially_closed,
     running_worker,
 )
 from tests.support.signing import signed
-from tests.support.trades import opened
+from tests.support.trades import closed, opened, partially_closed
 
 OF_INFY = b'{"symbol":"NSE:INFY","ltp":"%b","ts":"2026-01-13T03:45:00Z"}'
 SYMBOLS = [f"NSE:S{number}" for number in range(12)]

@@ -32,6 +32,9 @@ MOST_WAITS = 5
 MOST_OF_EXITS = 10
 """Statements of a transaction with exits: its offsets, locks, facts, rows and events."""
 
+MOST_OF_CLOSURES = 4
+"""Statements of a transaction that follows closed trades."""
+
 STATE = SymbolState(1010_0000, 1_768_275_900_000_000, 1, 1_768_275_900_000, 1)
 
 
@@ -103,6 +106,19 @@ def test_transaction_with_exits_waits_equally_rarely_for_burst_and_one(book: Boo
         with waits() as waited:
             assert len(pipeline.write(result, EngineCheckpoint(held, symbols), held).exits) == count
         assert len(waited) <= MOST_WAITS, waited
+
+
+def test_batch_of_closures_takes_as_many_statements_for_one_as_for_many(book: Book, pipeline: TickPipeline) -> None:
+    held = claim(book)
+    for count in (1, 50):
+        events = [opened() for _ in range(count)]
+        with book.engine.begin() as connection:
+            OpenTradeRepository(connection).insert_opened([OpenedTrade(each, 0, 0) for each in events])
+        with sent_statements() as statements:
+            pipeline.write(BatchResult(closed=[each.trade_id for each in events]), EngineCheckpoint(held), held)
+        # offsets, the trades' locks, their closing, their rules
+        assert len(statements) == MOST_OF_CLOSURES, statements
+    assert book.value("SELECT count(*) FROM open_trades WHERE status = 'OPEN'") == 0
 
 
 ROW_TRIGGERS = """

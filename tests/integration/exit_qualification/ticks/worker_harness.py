@@ -17,7 +17,7 @@ from services.exit_qualification.ticks.process import build_worker, open_databas
 from services.exit_qualification.ticks.worker import CONDITIONS
 from shared.contracts.events import Event
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
+from shared.contracts.trades import TradeOpened
 from shared.ids import new_id
 from shared.kafka.clients import Headers, flush_or_fail, murmur2_partition, open_producer
 from shared.runtime.health import Health
@@ -25,6 +25,7 @@ from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.product_process import ProductProcess, run
 from tests.support.signing import signed
+from tests.support.trades import closed
 from tests.support.waiting import LIMIT_S, wait_until
 
 INFY = "NSE:INFY"
@@ -106,26 +107,6 @@ def _read(consumer: Consumer, topic: str, partition: int) -> Iterator[Message]:
             assert message.error() is None, message.error()
             position = (message.offset() or 0) + 1
             yield message
-
-
-def closed(event: TradeOpened) -> TradeClosed:
-    """The end of a trade."""
-    facts = event.model_dump() | {
-        "exit_intent_id": new_id(),
-        "exit_price": "1010.00",
-        "exit_reason": "TARGET",
-        "gross_pnl": "1.00",
-        "charges": "0.00",
-        "net_pnl": "1.00",
-        "closed_at": event.entered_at,
-    }
-    return TradeClosed.model_validate(facts)
-
-
-def partially_closed(event: TradeOpened) -> TradePartiallyClosed:
-    """All but one of a trade's shares are sold."""
-    facts = closed(event).model_dump() | {"closed_quantity": event.quantity - 1, "open_quantity": 1}
-    return TradePartiallyClosed.model_validate(facts | {"quantity": event.quantity})
 
 
 @dataclass

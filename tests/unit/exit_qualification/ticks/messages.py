@@ -12,7 +12,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Records
 from services.exit_qualification.ticks.evaluation import Evaluator
-from shared.contracts.trades import TradeOpened
+from shared.contracts.trades import TradeEvent
 from shared.kafka.clients import home_partition
 from shared.kafka.consuming import partition_of
 from shared.kafka.topics import Partition
@@ -68,8 +68,8 @@ def tick(
     return cast(Message, Record("ticks", json.dumps(value).encode(), **where))
 
 
-def trade(event: TradeOpened, **where: Any) -> Message:
-    """An opened trade's record."""
+def trade(event: TradeEvent, **where: Any) -> Message:
+    """The record of a trade's event."""
     headers = signed("trades", event.key, event.payload(), {"ce_type": event.event_type()})
     encoded = [(name, text.encode()) for name, text in headers.items()]
     return cast(Message, Record("trades", event.payload(), key_=event.key.encode(), headers_=encoded, **where))

@@ -19,8 +19,9 @@ from services.exit_qualification.storage.open_trades import planned_of_row
 from services.exit_qualification.ticks.evaluation import Evaluator
 from shared.exit_rules.fixed_level import fixed_above, fixed_below
 from shared.exit_rules.levels import above, below
+from tests.support.trades import closed, opened
 from tests.unit.exit_qualification.examples import open_trade
-from tests.unit.exit_qualification.ticks.messages import NOW_MS, evaluator, grouped, tick
+from tests.unit.exit_qualification.ticks.messages import NOW_MS, evaluator, grouped, tick, trade
 
 MOST_INSTRUCTIONS = 230
 """Bytecode instructions of a quiet tick from its record to its verdict; 191 when this was written."""
@@ -41,6 +42,9 @@ MOST_BYTES = 1400
 
 MOST_BYTES_ON_A_GRID = 900
 """Memory of such a trade of a market with a hundred prices; 826 when this was written."""
+
+MOST_OF_A_CLOSURE = 600
+"""Bytecode instructions of a closure's event from its record to the trade to mark; 544 when this was written."""
 
 TICKS = 200
 
@@ -136,6 +140,19 @@ def test_an_exit_takes_few_instructions_regardless_of_their_count() -> None:
     few, some, many = (cost_of_exits(trades) for trades in (50, 100, 200))
     assert (many - some) / 100 == pytest.approx((some - few) / 50, rel=0.02)
     assert (many - some) / 100 <= MOST_OF_AN_EXIT
+
+
+def test_closure_takes_few_instructions_regardless_of_batch_size() -> None:
+    """Of a trade that another worker evaluates: taking one out of an engine is another matter."""
+    evaluates, records = evaluator(quiet_engine(1)), grouped([trade(closed(opened())) for _ in range(400)])
+    [(where, of_partition)] = records.items()
+
+    def follow(first: int, last: int) -> None:
+        assert len(evaluates.evaluate({where: of_partition[first:last]}, NOW_MS).closed) == last - first
+
+    follow(0, 100)
+    few, many = (instructions(partial(follow, 100, last)) for last in (200, 400))
+    assert (many - few) / 200 <= MOST_OF_A_CLOSURE
 
 
 def test_quiet_ticks_leave_nothing_in_memory() -> None:

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.exit_qualification.ticks.records import read_trade
+from services.exit_qualification.ticks.records import Closed, Reduced, read_trade
 from shared.contracts.discarded import Discarded
 from shared.contracts.ticks import parse_tick
 from shared.errors import MalformedMessage
-from tests.support.trades import opened
+from tests.support.trades import closed, opened, partially_closed
 
 TICK = '{"symbol":"NSE:INFY","ltp":"%s","ts":"%s","seq":%s}'
 NINE = "2026-01-13T09:15:00.123Z"
@@ -64,3 +64,16 @@ def test_an_event_that_was_discarded_has_nothing_to_say() -> None:
 def test_a_trade_is_read_back_as_it_was_said() -> None:
     event = opened()
     assert read_trade(event.event_type(), event.payload(), 2**62) == event
+
+
+def test_closures_are_read_as_far_as_exits_need_them() -> None:
+    whole, part = closed(opened()), partially_closed(opened())
+    assert read_trade(whole.event_type(), whole.payload(), 0) == Closed(whole.trade_id, whole.symbol)
+    reduced = read_trade(part.event_type(), part.payload(), 0)
+    assert reduced == Reduced(part.trade_id, part.symbol) and not isinstance(reduced, Closed)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"[]", b"{}", b'{"trade_id": "1", "symbol": "NSE:INFY"}', b"[" * 5000])
+def test_a_closure_without_its_trade_is_malformed(value: bytes | None) -> None:
+    with pytest.raises(MalformedMessage):
+        read_trade("io.exitflow.TradeClosed.v1", value, 0)
