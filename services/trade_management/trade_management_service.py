@@ -40,6 +40,8 @@ from shared.postgres.audit import Act, audit
 from shared.postgres.hot_path import Answer
 from shared.runtime.failpoints import Failpoint, failpoint
 
+NO_SYMBOLS: Final[Set[str]] = frozenset()
+
 CONSUMER = "trade-fills"
 """Name of this consumer in the inbox."""
 
@@ -211,22 +213,12 @@ class TradeManagementService:
         queued:
             The reports come from the waiting place and are the first of their trades.
         """
-        trades = TradeRepository(uow.connection).lock(sorted({report.trade_id for report in reports}))
-        held_up = self._held_up(uow, trades, reports, queued=queued)
-        symbols = _symbols_of_renamed(uow, trades, reports)
-        judged = [
-            None
-            if report.trade_id in held_up
-            else _refused(nth, report, trades.get(report.trade_id), symbols.get(report.trade_id, frozenset()))
-            for nth, report in enumerate(reports)
-        ]
-        sound = [
-            report
-            for report, refusal in zip(reports, judged, strict=True)
-            if refusal is None and report.trade_id not in held_up
-        ]
-        fresh = inbox.accept(uow.connection, CONSUMER, [report.event_id for report in sound])
-        booked = self._book(uow, trades, [report for report in sound if report.event_id in fresh])
+        wanted = {report.trade_id for report in reports}
+        trades = TradeRepository(uow.connection).lock(list(wanted))
+        held_up = self._held_up(uow, trades, wanted, queued=queued)
+        waiting = [nth for nth, report in enumerate(reports) if report.trade_id in held_up] if held_up else []
+        sound, refusals = _judged_reports(uow, trades, reports, set(waiting))
+        booked = self._book(uow, trades, _unknown_to_inbox(uow, sound))
         bookings = [booking for _, booking in booked]
         self._store(uow, bookings)
         failpoint(Failpoint.TRADES_AFTER_CLOSURE)
@@ -236,19 +228,13 @@ class TradeManagementService:
         for report, booking in booked:
             if booking.closure:
                 uow.emit(_event(booking.after, booking.closure), traceparent=report.traceparent)
-            if report.trade_id in plans:
+            if plans and report.trade_id in plans:
                 plans[report.trade_id] = self._after_leg(uow, booking, plans[report.trade_id], report.traceparent)
-        return Applied(
-            tuple(bookings),
-            tuple(refusal for refusal in judged if refusal is not None),
-            tuple(nth for nth, report in enumerate(reports) if report.trade_id in held_up),
-        )
+        return Applied(tuple(bookings), tuple(refusals), tuple(waiting))
 
-    def _held_up(
-        self, uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport], *, queued: bool
-    ) -> set[UUID]:
-        """Return the trades locked by others or with earlier reports waiting."""
-        others = {report.trade_id for report in reports} - trades.keys()
+    def _held_up(self, uow: UnitOfWork, trades: Mapping[UUID, Trade], wanted: Set[UUID], *, queued: bool) -> set[UUID]:
+        """Return the wanted trades locked by others or with earlier reports waiting."""
+        others = wanted - trades.keys() if len(trades) < len(wanted) else ()
         locked = TradeRepository(uow.connection).existing(others)
         if queued:
             return locked
@@ -264,7 +250,7 @@ class TradeManagementService:
     ) -> list[tuple[FillReport, Booking]]:
         if not reports:
             return []
-        histories = _histories(uow, [trades[trade_id] for trade_id in {report.trade_id for report in reports}])
+        histories = _histories(uow, trades)
         schedule = self._rates.of(uow.connection)
         booked = []
         for report in reports:
@@ -328,35 +314,56 @@ def _json(plan: ExitPlan) -> dict[str, Any]:
     return plan.model_dump(mode="json", exclude_none=True)
 
 
-def _symbols_of_renamed(
-    uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport]
-) -> Mapping[UUID, Set[str]]:
+def _judged_reports(
+    uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport], waiting: Set[int]
+) -> tuple[list[FillReport], list[Refusal]]:
+    """Return the reports to book and the refused ones, without those that wait."""
+    found = [(report, trades.get(report.trade_id)) for report in reports]  # one look-up each: hashing an id takes long
+    symbols = _symbols_of_renamed(uow, found)
+    sound, refusals = list[FillReport](), list[Refusal]()
+    for nth, (report, trade) in enumerate(found):
+        if nth in waiting:
+            continue
+        refusal = _refused(nth, report, trade, symbols)
+        if refusal is None:
+            sound.append(report)
+        else:
+            refusals.append(refusal)
+    return sound, refusals
+
+
+def _unknown_to_inbox(uow: UnitOfWork, reports: Sequence[FillReport]) -> Sequence[FillReport]:
+    """Note the reports in the inbox, and return those that it did not know."""
+    fresh = inbox.accept(uow.connection, CONSUMER, [report.event_id for report in reports])
+    if len(fresh) == len(reports):
+        return reports
+    return [report for report in reports if report.event_id in fresh]
+
+
+def _symbols_of_renamed(uow: UnitOfWork, found: Sequence[tuple[FillReport, Trade | None]]) -> Mapping[UUID, Set[str]]:
     """Return all symbols of the trades with reports under another symbol than theirs."""
-    renamed = {
-        report.trade_id
-        for report in reports
-        if report.trade_id in trades and trades[report.trade_id].symbol != report.symbol
-    }
+    renamed = {report.trade_id for report, trade in found if trade is not None and trade.symbol != report.symbol}
     return CorporateActionRepository(uow.connection).symbols_of(renamed)
 
 
-def _refused(nth: int, report: FillReport, trade: Trade | None, symbols: Set[str]) -> Refusal | None:
+def _refused(nth: int, report: FillReport, trade: Trade | None, symbols: Mapping[UUID, Set[str]]) -> Refusal | None:
     if trade is None:
         return Refusal(nth, "unknown_trade", f"trade {report.trade_id} does not exist")
-    reason = contradiction(report, trade, symbols)
+    reason = contradiction(report, trade, symbols.get(report.trade_id, NO_SYMBOLS) if symbols else NO_SYMBOLS)
     return Refusal(nth, "contradicts_trade", reason) if reason else None
 
 
-def _histories(uow: UnitOfWork, trades: Sequence[Trade]) -> dict[UUID, TradeHistory]:
-    trade_ids = [trade.trade_id for trade in trades]
-    fills = TradeFillRepository(uow.connection).of_trades(trade_ids)
-    closures = TradeClosureRepository(uow.connection).of_trades(trade_ids)
-    return {
-        trade.trade_id: TradeHistory(
-            trade, tuple(fills.get(trade.trade_id, ())), tuple(closures.get(trade.trade_id, ()))
-        )
-        for trade in trades
-    }
+def _histories(uow: UnitOfWork, trades: Mapping[UUID, Trade]) -> dict[UUID, TradeHistory]:
+    """Return the histories of locked trades; most are whole, and nothing has to be read of them."""
+    reduced = [trade_id for trade_id, trade in trades.items() if not trade.is_whole]
+    histories = {trade_id: TradeHistory(trade) for trade_id, trade in trades.items()}
+    if reduced:
+        fills = TradeFillRepository(uow.connection).of_trades(reduced)
+        closures = TradeClosureRepository(uow.connection).of_trades(reduced)
+        for trade_id in reduced:
+            parts = tuple(fills.get(trade_id, ())), tuple(closures.get(trade_id, ()))
+            histories[trade_id] = TradeHistory(trades[trade_id], *parts)
+    return histories
 
 
 def _closes_leg(booking: Booking) -> bool:

@@ -164,7 +164,7 @@ class ChargeSchedule:
         if not value:
             return {}
         lines: Lines = {rate.charge: rate.amount(value) for rate in rates.of_value}
-        taxed = sum((lines.get(charge, Decimal(0)) for charge in GST_BASE), Decimal(0))
+        taxed = sum([lines[charge] for charge in GST_BASE if charge in lines], Decimal(0))
         lines |= {rate.charge: rate.amount(taxed) for rate in rates.of_taxed}
         return _without_nothing(lines)
 
@@ -216,7 +216,7 @@ def entry_share(lines: Mapping[Charge, Decimal], closed_before: int, closed_afte
 
 def total(lines: Iterable[Mapping[Charge, Decimal]]) -> Decimal:
     """Return rupees over all lines."""
-    return sum((amount for each in lines for amount in each.values()), Decimal(0))
+    return sum([amount for each in lines for amount in each.values()], Decimal(0))
 
 
 def _running(lines: Mapping[Charge, Decimal], closed: int, quantity: int) -> Lines:
@@ -226,4 +226,4 @@ def _running(lines: Mapping[Charge, Decimal], closed: int, quantity: int) -> Lin
 
 
 def _without_nothing(lines: Lines) -> Lines:
-    return {charge: amount for charge, amount in lines.items() if amount}
+    return lines if all(lines.values()) else {charge: amount for charge, amount in lines.items() if amount}

@@ -22,6 +22,7 @@ from services.trade_management.domain.fills import (
 from services.trade_management.domain.pnl import gross_pnl, net_pnl
 from services.trade_management.domain.trade import Trade
 from shared.contracts.vocabulary import ExitReason, Leg, ProductType, TradeStatus
+from shared.money import to_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class TradeHistory:
 
     def gross_pnl(self) -> Decimal:
         """Return rupees over all closures."""
+        if len(self.closures) == 1:
+            return self.closures[0].gross_pnl
         return sum((closure.gross_pnl for closure in self.closures), Decimal(0))
 
     def charges(self) -> Decimal | None:
@@ -129,12 +132,13 @@ def book(history: TradeHistory, reported: Sequence[Fill], schedule: ChargeSchedu
     fresh = new_fills(reported, history.known())
     if not fresh:
         return Booking(history)
-    parts = taken(fresh, history.trade.open_quantity)
-    excess = total_quantity(fresh) - total_quantity(parts)
+    parts, filled = taken(fresh, history.trade.open_quantity), total_quantity(fresh)
+    quantity = min(filled, history.trade.open_quantity)
+    excess = filled - quantity
     recorded = (*fresh[: len(parts)], *(replace(fill, late=True) for fill in fresh[len(parts) :]))
     if not parts:
         return Booking(replace(history, fills=history.fills + recorded), recorded, excess=excess)
-    closure = _closure(history, parts, schedule)
+    closure = _closure(history, parts, quantity, schedule)
     after = TradeHistory(
         _reduced(history.trade, closure.quantity), history.fills + recorded, (*history.closures, closure)
     )
@@ -146,18 +150,18 @@ def _reduced(trade: Trade, quantity: int) -> Trade:
     return replace(trade, open_quantity=left, status=TradeStatus.OPEN if left else TradeStatus.CLOSED)
 
 
-def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSchedule) -> Closure:
-    trade, quantity = history.trade, total_quantity(parts)
+def _closure(history: TradeHistory, parts: Sequence[Fill], quantity: int, schedule: ChargeSchedule) -> Closure:
+    trade, value = history.trade, total_value(parts)
     product = charges.charged_as(trade.product_type, trade.entered_on, max(part.trading_day for part in parts))
-    lines = _lines(history, parts, product, schedule)
-    gross = gross_pnl(trade.direction, trade.entry_price, parts)
+    lines = _lines(history, parts, quantity, product, schedule)
+    gross = gross_pnl(trade.direction, trade.entry_price, quantity, value)
     cost = charges.total(lines.values()) if len(lines) == len(Leg) else None
     return Closure(
         nth=len(history.closures) + 1,
         exit_intent_id=parts[-1].intent_id,
         exit_reason=parts[-1].exit_reason,
         quantity=quantity,
-        exit_price=average_price(parts),
+        exit_price=to_price(value / quantity),
         gross_pnl=gross,
         charges=cost,
         net_pnl=net_pnl(gross, cost),
@@ -170,11 +174,11 @@ def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSched
 
 
 def _lines(
-    history: TradeHistory, parts: Sequence[Fill], product: ProductType, schedule: ChargeSchedule
+    history: TradeHistory, parts: Sequence[Fill], quantity: int, product: ProductType, schedule: ChargeSchedule
 ) -> dict[Leg, Lines]:
     """Return the charges of each leg with known charges."""
     found = {
-        Leg.ENTRY: _entry_lines(history, total_quantity(parts), product, schedule),
+        Leg.ENTRY: _entry_lines(history, quantity, product, schedule),
         Leg.EXIT: _exit_lines(history, parts, product, schedule),
     }
     return {leg: lines for leg, lines in found.items() if lines is not None}
@@ -198,7 +202,7 @@ def _exit_lines(
     lines: Lines = {}
     booked = history.booked()
     for order_id in dict.fromkeys(part.order_id for part in parts):
-        earlier = total_value(fill for fill in booked if fill.order_id == order_id)
+        earlier = total_value([fill for fill in booked if fill.order_id == order_id])
         now = [part for part in parts if part.order_id == order_id]
         grown = _order_growth(history.trade, product, schedule, earlier, now)
         if grown is None:

@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from shared.contracts.vocabulary import ExitReason
 from shared.money import to_price
+
+_NOTHING: Final = Decimal(0)
 
 FillId = tuple[UUID, str]
 """Unique key of a fill: (intent_id, broker_trade_id)."""
@@ -55,8 +58,10 @@ class Fill:
         return self.price * self.quantity
 
 
-def new_fills(reported: Iterable[Fill], known: Collection[FillId]) -> list[Fill]:
+def new_fills(reported: Sequence[Fill], known: Collection[FillId]) -> list[Fill]:
     """Return the unknown fills of `reported`, each once, in order of time."""
+    if len(reported) == 1 and not known:
+        return [*reported]
     fresh: dict[FillId, Fill] = {}
     for fill in reported:
         if fill.fill_id not in known:
@@ -80,12 +85,12 @@ def taken(fills: Sequence[Fill], open_quantity: int) -> list[Fill]:
 
 def total_quantity(fills: Iterable[Fill]) -> int:
     """Return the number of shares."""
-    return sum(fill.quantity for fill in fills)
+    return sum([fill.quantity for fill in fills])
 
 
 def total_value(fills: Iterable[Fill]) -> Decimal:
     """Return the exact value in rupees."""
-    return sum((fill.value for fill in fills), Decimal(0))
+    return sum([fill.value for fill in fills], _NOTHING)
 
 
 def average_price(fills: Sequence[Fill]) -> Decimal:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 
-from services.trade_management.domain.fills import Fill, total_quantity, total_value
 from shared.contracts.vocabulary import Direction
 
 
-def gross_pnl(direction: Direction, entry_price: Decimal, exits: Sequence[Fill]) -> Decimal:
-    """Return d * (VWAP_exit - VWAP_entry) * Q in rupees, d = +1 LONG, -1 SHORT.
+def gross_pnl(direction: Direction, entry_price: Decimal, quantity: int, value: Decimal) -> Decimal:
+    """Return d * (VWAP_exit - VWAP_entry) * Q in rupees, d = +1 LONG, -1 SHORT, of so many shares sold for `value`.
 
     Computed from values, not from a rounded average price, so the result is exact and partial closures add up.
     """
-    return direction.sign * (total_value(exits) - entry_price * total_quantity(exits))
+    return direction.sign * (value - entry_price * quantity)
 
 
 def net_pnl(gross: Decimal, charges: Decimal | None) -> Decimal | None:

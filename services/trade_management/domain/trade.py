@@ -111,6 +111,11 @@ class Trade:
     status: TradeStatus = TradeStatus.OPEN
 
     @property
+    def is_whole(self) -> bool:
+        """Return whether nothing of the trade is closed: then it has neither fills nor closures."""
+        return self.open_quantity == self.quantity
+
+    @property
     def entry_value(self) -> Decimal:
         """Return rupees paid or received at entry."""
         return self.entry_price * self.quantity

@@ -158,8 +158,7 @@ class FillBatches:
         self._dead_letters.flush()
         uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
-        traces = {report.trade_id: report.traceparent for _, report in reports}
-        booked = Booked(applied.bookings, traces)
+        booked = Booked(applied.bookings, [report for _, report in reports])
         booked.count(self._clock.now())
         booked.tell()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from services.trade_management.domain.closure import Booking
+from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.metrics import (
     EXCESS_SHARES,
     FILL_TO_CLOSE_SECONDS,
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """Bookings of a batch, and the trace of each trade."""
+    """Bookings of a batch, and its reports."""
 
     bookings: Sequence[Booking]
-    traces: Mapping[UUID, str | None]
+    reports: Sequence[FillReport]
 
     def count(self, now: datetime) -> None:
         """Count closures, and fills that came too late or were too many."""
@@ -47,7 +48,7 @@ class Booked:
         if not closed:
             return
         nets = [f"{after.trade.trade_id} closed, net {after.net_pnl()}" for after in closed]
-        traceparent = self.traces.get(closed[0].trade.trade_id) if len(closed) == 1 else None
+        traceparent = self._trace_of(closed[0].trade.trade_id) if len(closed) == 1 else None
         log.info("trade %s", "; trade ".join(nets), extra=in_trace(traceparent))
 
     def _count_excess(self, booking: Booking) -> None:
@@ -58,5 +59,9 @@ class Booked:
             "trade %s: %d shares filled beyond its quantity, the position is not flat",
             trade_id,
             booking.excess,
-            extra=in_trace(self.traces.get(trade_id)),
+            extra=in_trace(self._trace_of(trade_id)),
         )
+
+    def _trace_of(self, trade_id: UUID) -> str | None:
+        """Return the trace of a trade's last report."""
+        return next(report.traceparent for report in reversed(self.reports) if report.trade_id == trade_id)

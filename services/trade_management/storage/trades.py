@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -103,6 +103,9 @@ SELECT {", ".join(_FACTS)}, CAST(exit_plan AS jsonb)
  ORDER BY n
 RETURNING {", ".join(_COLUMN_NAMES)}
 """)  # noqa: S608  # columns of our own
+_DIRECTIONS: Final = {each.value: each for each in Direction}
+_PRODUCTS: Final = {each.value: each for each in ProductType}
+_STATUSES: Final = {each.value: each for each in TradeStatus}
 _RESULT = ("trade_id", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "closed_at",
            "exit_intent_id")  # fmt: skip
 
@@ -243,15 +246,15 @@ def _locked(row: tuple[Any, ...]) -> Trade:
     return Trade(
         trade_id,
         symbol,
-        Direction(direction),
-        ProductType(product_type),
+        _DIRECTIONS[direction],
+        _PRODUCTS[product_type],
         user_broker_id,
         quantity,
         open_quantity,
         price,
         entered_at,
         trading_day(entered_at),
-        TradeStatus(status),
+        _STATUSES[status],
     )
 
 

@@ -67,7 +67,7 @@ def test_the_malformed_are_counted_and_their_offsets_move_on() -> None:
 
 
 @pytest.mark.parametrize("event", [TradeOpened, TradeAdjusted])
-def test_event_with_bookings_is_refused_without_a_signature(event: type[TradeEvent]) -> None:
+def test_unsigned_event_with_bookings_is_refused(event: type[TradeEvent]) -> None:
     adjustment = {"action_id": OPENED["trade_id"], "kind": "SPLIT", "new_symbol": "NSE:INFY", "shares_before": 1,
                   "shares_after": 2, "open_quantity": 200, "open_quantity_before": 100, "plan_version": 2,
                   "effective_at": "2026-01-13T03:45:00Z", "adjusted_at": "2026-01-13T03:45:00Z"}  # fmt: skip

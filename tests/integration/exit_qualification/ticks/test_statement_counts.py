@@ -108,7 +108,7 @@ def test_transaction_with_exits_waits_equally_rarely_for_burst_and_one(book: Boo
         assert len(waited) <= MOST_WAITS, waited
 
 
-def test_batch_of_closures_takes_as_many_statements_for_one_as_for_many(book: Book, pipeline: TickPipeline) -> None:
+def test_closures_take_as_many_statements_as_one(book: Book, pipeline: TickPipeline) -> None:
     held = claim(book)
     for count in (1, 50):
         events = [opened() for _ in range(count)]

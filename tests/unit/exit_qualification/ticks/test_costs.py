@@ -142,7 +142,7 @@ def test_an_exit_takes_few_instructions_regardless_of_their_count() -> None:
     assert (many - some) / 100 <= MOST_OF_AN_EXIT
 
 
-def test_closure_takes_few_instructions_regardless_of_batch_size() -> None:
+def test_closure_takes_few_instructions() -> None:
     """Of a trade that another worker evaluates: taking one out of an engine is another matter."""
     evaluates, records = evaluator(quiet_engine(1)), grouped([trade(closed(opened())) for _ in range(400)])
     [(where, of_partition)] = records.items()

@@ -66,7 +66,7 @@ def test_a_trade_is_read_back_as_it_was_said() -> None:
     assert read_trade(event.event_type(), event.payload(), 2**62) == event
 
 
-def test_closures_are_read_as_far_as_exits_need_them() -> None:
+def test_closures_are_read_in_part() -> None:
     whole, part = closed(opened()), partially_closed(opened())
     assert read_trade(whole.event_type(), whole.payload(), 0) == Closed(whole.trade_id, whole.symbol)
     reduced = read_trade(part.event_type(), part.payload(), 0)
