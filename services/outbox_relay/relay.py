@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +34,7 @@ from shared.errors import ConfigurationError, ExitflowError, first_line
 from shared.kafka.clients import open_admin
 from shared.postgres.failures import reason
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class OutboxRelay:
         self._began_at = clock.monotonic()
         self._back_off = BackOff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Publish until `stop` is set.
 
         Raises
@@ -105,7 +105,7 @@ class OutboxRelay:
                 self._back_off.reset()
             self._back_off.wait(stop)
 
-    def _run_session(self, stop: threading.Event) -> None:
+    def _run_session(self, stop: Stop) -> None:
         with closing(self._connect()) as connection:
             self._health.note(self._source.condition, self._log_check.refuse_if_behind(connection))
             layouts = TopicLayouts(self._source.name, connection, self._admin, self._clock)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from typing import Protocol
@@ -23,6 +22,7 @@ from services.outbox_relay.shards.shard import HeldShard
 from shared.clock import Clock
 from shared.outbox import after_commit
 from shared.runtime.failpoints import Failpoint, failpoint
+from shared.runtime.stopping import Stop
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Session:
         self._has_room = True
         self._is_woken = self._upkeep_is_due = False
 
-    def run(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
+    def run(self, stop: Stop, on_tended: Callable[[], None]) -> None:
         """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
 
         Raises
@@ -162,7 +162,7 @@ class Session:
             for part in (self._replays, self._quarantine, self._publisher):
                 parts.callback(part.throw_away)
 
-    def _step(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
+    def _step(self, stop: Stop, on_tended: Callable[[], None]) -> None:
         if self._is_upkeep_due():
             self._look_after_leases()
             self._layouts.tend()
@@ -190,7 +190,7 @@ class Session:
         """Return whether records are sent on their own, each waiting for its answer."""
         return self._quarantine.is_busy() or self._replays.is_busy()
 
-    def _wait_before_poll(self, wait_s: float, stop: threading.Event) -> float:
+    def _wait_before_poll(self, wait_s: float, stop: Stop) -> float:
         """Wait as far as Kafka's answers may wait; return for how long to wait for them."""
         if self._is_trying():
             return min(wait_s, ANSWER_S)

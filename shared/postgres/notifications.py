@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import select
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import Connection as DriverConnection
 from psycopg import Error as PsycopgError
@@ -15,8 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.errors import Unavailable
 
 
-def notified(connection: DriverConnection[Any], limit_s: float) -> bool:
-    """Return True after a notification, False after `limit_s` seconds at the latest.
+class Descriptor(Protocol):
+    """Anything that the kernel can watch."""
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        ...
+
+
+def notified(connection: DriverConnection[Any], limit_s: float, *until: Descriptor) -> bool:
+    """Return True after a notification, False after `limit_s` seconds, or once one of `until` is readable.
 
     The kernel waits: in the last millisecond of its own time limit psycopg asks again without a pause, which costs more
     than all other work of a resting process.
@@ -29,7 +37,8 @@ def notified(connection: DriverConnection[Any], limit_s: float) -> bool:
     if _has_notification(connection):
         return True
     readable = select.poll()
-    readable.register(connection.fileno(), select.POLLIN)
+    for each in (connection, *until):
+        readable.register(each, select.POLLIN)
     readable.poll(math.ceil(limit_s * 1000))
     return _has_notification(connection)
 

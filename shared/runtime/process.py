@@ -6,14 +6,16 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from email.utils import formatdate
+from functools import lru_cache, partial
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
+from uvicorn.server import ServerState
 
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigurationError
@@ -34,9 +36,6 @@ from shared.settings import Settings
 from shared.version import VERSION
 
 GRACE_S = 10
-RENEW_DATE_S = 1.0
-_RENEW_DATE = 0
-"""Count of uvicorn's main loop at which it renews the date header."""
 BACKLOG = 4096
 """Connections kept by the kernel until they are accepted; a burst does not turn a healthy client away."""
 KEEP_ALIVE_S = 75
@@ -161,20 +160,38 @@ class RunningProcess:
         self.threads.add(f"prune {table}", Pruning(engine, table, keep_days, self.settings.prune_every_s).run)
 
 
+class _DatedState(ServerState):
+    """The state of a server, with the date of the moment in the headers of every answer."""
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers; uvicorn's own are renewed every second, in every process."""
+        return [(b"date", _date_of(int(SystemClock().now().timestamp())))]
+
+    @default_headers.setter
+    def default_headers(self, _: list[tuple[bytes, bytes]]) -> None:
+        pass
+
+
+@lru_cache(maxsize=1)
+def _date_of(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
 class _QuietServer(uvicorn.Server):
     """A server asleep until its end; uvicorn's own looks ten times a second, in every process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.server_state = _DatedState()
         self._wake: Callable[[], object] = _nothing
 
     async def main_loop(self) -> None:
-        """Renew the date header every second, until the end."""
+        """Sleep until the end."""
         ending, loop = asyncio.Event(), asyncio.get_running_loop()
         self._wake = partial(loop.call_soon_threadsafe, ending.set)
-        while not await self.on_tick(_RENEW_DATE):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ending.wait(), RENEW_DATE_S)
+        if not self.should_exit:  # it may have ended before it could be woken
+            await ending.wait()
         self._wake = _nothing  # the loop may be closed soon
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -199,9 +216,14 @@ class _StoppableServer(_QuietServer):
         super().__init__(config)
         self._stop = stop
 
-    async def on_tick(self, counter: int) -> bool:
-        """Return True when the server is to end."""
-        return await super().on_tick(counter) or self._stop.is_set()
+    async def main_loop(self) -> None:
+        """Sleep until the end, or the stop."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._stop, self.end)
+        try:
+            await super().main_loop()
+        finally:
+            loop.remove_reader(self._stop)
 
 
 def serve(app: FastAPI, settings: Settings, default_port: int | None, stop: Stop) -> None:

@@ -3,28 +3,78 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 import signal
 import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
-SIGNAL_LOOK_S = 0.25
-"""How often a waiting main thread has to wake. The kernel may hand a signal to any thread, and does so right after
-the process was continued; Python's handlers run in the main thread alone, once that wakes."""
-
 
 class Stop(threading.Event):
-    """Set once when the process should end; `wait` on it instead of sleeping."""
+    """Set once when the process should end; `wait` on it instead of sleeping.
+
+    Its descriptor is readable from then on: a wait for something else of the kernel can watch it too. Before, it may
+    become readable for a moment without a reason.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
+            weakref.finalize(self, os.close, end)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._reader
+
+    def set(self) -> None:
+        """End every wait."""
+        super().set()
+        self._tell()
 
     def wait(self, timeout: float | None = None) -> bool:
         """As of any event; without a limit it still lets signals be handled."""
         if timeout is not None:
             return super().wait(timeout)
-        while not super().wait(SIGNAL_LOOK_S):
-            pass
+        readable = select.poll()
+        readable.register(self, select.POLLIN)
+        with self._told_of_signals():
+            while not self.is_set():
+                readable.poll()
+                self._forget()
         return True
+
+    @contextmanager
+    def _told_of_signals(self) -> Iterator[None]:
+        """Let each signal wake the main thread, whichever thread the kernel hands it to: the handlers run there."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+
+    def _tell(self) -> None:
+        with suppress(BlockingIOError):  # full: it is readable anyway
+            os.write(self._writer, b"\0")
+
+    def _forget(self) -> None:
+        """Take what signals have written, unless the stop is set: the descriptor then stays readable."""
+        if self.is_set():
+            return
+        with suppress(BlockingIOError):
+            os.read(self._reader, 4096)
+        if self.is_set():
+            self._tell()
 
 
 def stop_on_signals() -> Stop:

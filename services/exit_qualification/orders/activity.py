@@ -41,6 +41,10 @@ class Activity:
         """Return whether a broker holds or should hold a stop."""
         return self._now().stops
 
+    def had_stops(self) -> bool:
+        """Return whether there was a stop at the last look; True before it."""
+        return self._tasks is None or self._tasks.stops
+
     def _now(self) -> OrderTasks:
         with self._asking:
             now_s = self._clock.monotonic()

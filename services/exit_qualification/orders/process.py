@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
@@ -15,7 +16,7 @@ from services.exit_qualification.orders.accounts.account_errors import AccountEr
 from services.exit_qualification.orders.accounts.account_losses import AccountLosses
 from services.exit_qualification.orders.accounts.account_readers import READERS, AccountReaders
 from services.exit_qualification.orders.accounts.token_watch import TokenWatch
-from services.exit_qualification.orders.activity import Activity
+from services.exit_qualification.orders.activity import FRESH_S, Activity
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
 from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
 from services.exit_qualification.orders.protection.protective_stops import ProtectiveStops
@@ -34,7 +35,7 @@ from services.exit_qualification.orders.sending.send_signal import TO_SEND, Paus
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms, order_terms
-from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn, only_if
+from services.exit_qualification.orders.work_loop import WorkLoop, always, at_most_every, in_turn, only_if
 from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.order_updates import ORDER_UPDATES
@@ -80,7 +81,6 @@ QUIET_S = 5.0
 """Interval of steps for waiting exits, quotes, loss limits or stops, while there are none."""
 RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
-POSITIONS_S = 0.2
 LOSSES_S = 0.5
 STOPS_S = 0.1
 """Pause between two passes over protective stops; a waiting exit may need a cancellation by one."""
@@ -110,7 +110,7 @@ def build(process: RunningProcess) -> None:
     around = _Around(settings, engine, open_unit, brokers, health, waits, activity, clock)
     loops = [
         *_loops(around),
-        WorkLoop("published-signals", published.look_once, COUNT_S),
+        WorkLoop("published-signals", published.look_once, always(COUNT_S)),
     ]
     call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
     for loop in loops:
@@ -147,6 +147,10 @@ class _Around:
     activity: Activity
     clock: Clock
 
+    def open_look(self) -> AbstractContextManager[Connection]:
+        """Open a connection for statements without writes."""
+        return look(self.engine)
+
     @property
     def terms(self) -> OrderTerms:
         """Return the terms in the settings."""
@@ -160,10 +164,10 @@ def _loops(around: _Around) -> list[WorkLoop]:
     external = ExternalExits(open_unit, brokers, terms, clock, Rest(clock), UnreadPositions(around.health))
     return [
         *_order_loops(around, skipped),
-        WorkLoop(REQUALIFIER, _requalify(around, skipped), REQUALIFY_S),
-        WorkLoop(MARKET_DATA, _market_data(around), MARKET_DATA_S),
-        WorkLoop(POSITIONS, external.look_once, POSITIONS_S),
-        WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), LOSSES_S),
+        WorkLoop(REQUALIFIER, _requalify(around, skipped), always(REQUALIFY_S)),
+        WorkLoop(MARKET_DATA, _market_data(around), always(MARKET_DATA_S)),
+        WorkLoop(POSITIONS, external.look_once, external.pause_s),
+        WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), always(LOSSES_S)),
     ]
 
 
@@ -173,7 +177,9 @@ def _requalify(around: _Around, skipped: SkippedTrades) -> Callable[[], bool]:
     alive = partial(around.health.alive, REQUALIFIER)
     requalification = Requalification(open_unit, ExitQualificationService(), terms, skipped, clock, Rest(clock), alive)
     errors = AccountErrors(open_unit, terms.limits, around.brokers.forget_refused_token)
-    residuals = ResidualExits(open_unit, signal_management(around.settings, clock), terms, clock, skipped)
+    residuals = ResidualExits(
+        open_unit, around.open_look, signal_management(around.settings, clock), terms, clock, skipped
+    )
     announcements = BrokerAnnouncements(open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
     return in_turn(
         _often_while(
@@ -224,16 +230,20 @@ def _order_loops(around: _Around, skipped: SkippedTrades) -> list[WorkLoop]:
     stops = ProtectiveStops(open_unit, brokers, terms, skipped, clock, on_triggered=passes.ring)
     sender = signal.answering(service.execute_next)
 
-    def look() -> bool:
+    def send_look() -> bool:
         skipped.show()
         return signal.look()
 
     return [
-        WorkLoop("send-signal", look, 0),
-        *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
-        WorkLoop(RECONCILER, passes.next_pass, 0),
-        WorkLoop("order-updates", passes.ringing(waits.updated, stops.read_again), 0),
-        WorkLoop(STOPS, _often_while(around.activity.any_stops, clock, stops.keep_once), STOPS_S),
+        WorkLoop("send-signal", send_look, always(0)),
+        *(WorkLoop(f"sender-{n}", sender, always(0)) for n in range(settings.order_workers)),
+        WorkLoop(RECONCILER, passes.next_pass, always(0)),
+        WorkLoop("order-updates", passes.ringing(waits.updated, stops.read_again), always(0)),
+        WorkLoop(
+            STOPS,
+            _often_while(around.activity.any_stops, clock, stops.keep_once),
+            lambda: STOPS_S if around.activity.had_stops() else FRESH_S,
+        ),
     ]
 
 

@@ -32,19 +32,19 @@ class WorkLoop:
     step:
         Does one piece of work; returns True if there may be more immediately.
     idle_s:
-        Seconds to wait after a step without work.
+        Tells the seconds to wait after a step without work.
     """
 
     name: str
     step: Callable[[], bool]
-    idle_s: float
+    idle_s: Callable[[], float]
 
     def run(self, health: Health, stop: Stop) -> None:
         """Repeat the step until stopped. Report database and broker errors to health and retry with back-off."""
         back_off = BackOff(FIRST_WAIT_S, LONGEST_WAIT_S)
         while not stop.is_set():
             try:
-                wait_s = 0.0 if self.step() else self.idle_s
+                wait_s = 0.0 if self.step() else self.idle_s()
                 health.fine(self.name)
                 back_off.reset()
             except (SQLAlchemyError, ExitflowError) as error:
@@ -52,6 +52,11 @@ class WorkLoop:
                 health.problem(self.name, _shown(error))
                 log.warning("%s: %s; retrying in %.2f s", self.name, error, wait_s, exc_info=back_off.failures == 1)
             stop.wait(wait_s)
+
+
+def always(seconds: float) -> Callable[[], float]:
+    """Return a pause of the same length each time."""
+    return lambda: seconds
 
 
 def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import LiteralString
 
 from psycopg import sql
@@ -11,9 +10,7 @@ from services.outbox_relay.database.connection import Connection
 from shared.clock import Clock
 from shared.outbox.commit_signal import CHANNEL_PREFIX, LOCK
 from shared.postgres.notifications import notified
-
-STOP_LOOK_S = 0.25
-"""Longest time until a resting relay notices the stop."""
+from shared.runtime.stopping import Stop
 
 _TRY_LOCK: LiteralString = f"""
 -- outbox.try_to_rest: only while no writer is between its events and its commit, and no other relay rests
@@ -55,7 +52,7 @@ class CommitSignal:
             self._connection.execute(_UNLOCK)
             self._connection.execute(sql.SQL("UNLISTEN {}").format(self._channel))
 
-    def wait(self, limit_s: float, stop: threading.Event) -> bool:
+    def wait(self, limit_s: float, stop: Stop) -> bool:
         """Return True after a commit with events, False after `limit_s` seconds or once `stop` is set.
 
         Raises
@@ -65,6 +62,6 @@ class CommitSignal:
         """
         ends_at = self._clock.monotonic() + limit_s
         while not stop.is_set() and (left_s := ends_at - self._clock.monotonic()) > 0:
-            if notified(self._connection, min(left_s, STOP_LOOK_S)):
+            if notified(self._connection, left_s, stop):
                 return True
         return False

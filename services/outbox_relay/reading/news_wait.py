@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
 from services.outbox_relay.reading.commit_signal import CommitSignal
+from shared.runtime.stopping import Stop
 
 REST_AFTER_S = 0.02
 """A relay rests once nothing came for so long. To rest and to wake costs as much as a few looks, and while nothing came
@@ -15,9 +15,9 @@ for a moment there are dozens of them."""
 BUSY_LOOKS = 3
 """Looks with results, one right after the other; after so many, writers need not notify: more follow anyway."""
 
-LONGEST_REST_S = 1.0
-LOOKS_PER_LEASE = 10
-"""A resting relay looks after its leases, and for commits, so often within a lease, and at least every second."""
+LONGEST_REST_S = 2.0
+LOOKS_PER_LEASE = 5
+"""A resting relay looks after its leases, and for commits, so often within a lease, and at least every two seconds."""
 
 
 class NewsWait:
@@ -68,7 +68,7 @@ class NewsWait:
         if is_all_done and not self.is_resting and self._poll.pause_s >= REST_AFTER_S and self._is_arming_due():
             self._signal.arm()
 
-    def rest(self, stop: threading.Event) -> bool:
+    def rest(self, stop: Stop) -> bool:
         """Wait for a commit, for the time of the next look, or until `stop` is set; return whether one came."""
         is_woken = self._signal.wait(self._rest_s, stop)
         if is_woken:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
@@ -12,6 +11,7 @@ from services.outbox_relay.database.connection import Connection, connect
 from services.outbox_relay.reading import news_wait
 from services.outbox_relay.reading.commit_signal import CommitSignal
 from shared.clock import SystemClock
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
@@ -22,7 +22,7 @@ SCHEMA = "exit_qualification"
 PAST_S = 0.05
 """Time for the arrival of an earlier commit's notification."""
 
-NEVER = threading.Event()
+NEVER = Stop()
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_one_relay_rests_and_the_others_poll(signals: list[CommitSignal]) -> Non
 def test_a_relay_that_is_told_to_stop_ends_its_rest(signals: list[CommitSignal]) -> None:
     signal, _ = signals
     signal.arm()
-    stop = threading.Event()
+    stop = Stop()
     stop.set()
     assert not signal.wait(3600, stop)
 

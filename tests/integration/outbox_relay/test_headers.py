@@ -84,7 +84,7 @@ def test_plain_consumer_finds_cloud_events_numbered_per_topic_and_key(
         key = message.key()
         assert isinstance(key, bytes)
         kind = "Happened" if message.topic() == names[0] else "AlsoHappened"
-        TRUSTED.verify(message)
+        TRUSTED.verify(message, headers)
         assert headers.pop(SIGNATURE_HEADER)
         numbers[message.topic(), key].append(int(headers.pop("ce_sequence")))
         UUID(headers.pop("ce_id"))

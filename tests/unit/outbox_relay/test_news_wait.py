@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from unittest.mock import Mock
 
 import pytest
 
 from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
 from services.outbox_relay.reading.news_wait import BUSY_LOOKS, REST_AFTER_S, NewsWait
+from shared.runtime.stopping import Stop
 
 
 class Signal:
@@ -24,7 +24,7 @@ class Signal:
     def disarm(self) -> None:
         self.is_armed = False
 
-    def wait(self, limit_s: float, _: threading.Event) -> bool:
+    def wait(self, limit_s: float, _: Stop) -> bool:
         self.waited_s.append(limit_s)
         return self.is_notified
 
@@ -73,7 +73,7 @@ def test_notification_ends_rest_but_next_look_time_does_not(is_notified: bool) -
     look_until_armed(news, signal)
     news.found_nothing(is_all_done=True)
     signal.is_notified = is_notified
-    news.rest(threading.Event())
+    news.rest(Stop())
     assert signal.is_armed
     assert news.is_resting == (not is_notified)
     assert (news.wait_s == 0.001) == is_notified, "after a notification it looks at once, and soon again"
@@ -96,7 +96,7 @@ def test_single_commits_leave_writers_notifying() -> None:
     for _ in range(100):
         news.found_nothing(is_all_done=True)
         assert news.is_resting
-        news.rest(threading.Event())
+        news.rest(Stop())
         for _ in range(BUSY_LOOKS - 1):
             news.found()
     assert signal.is_armed
@@ -122,8 +122,8 @@ def test_a_relay_that_cannot_rest_goes_on_polling() -> None:
     assert news.wait_s <= 0.05
 
 
-@pytest.mark.parametrize(("lease_s", "rest_s"), [(10.0, 1.0), (60.0, 1.0), (1.0, 0.1)])
+@pytest.mark.parametrize(("lease_s", "rest_s"), [(10.0, 2.0), (60.0, 2.0), (1.0, 0.2)])
 def test_a_rest_is_short_beside_the_lease(lease_s: float, rest_s: float) -> None:
     signal = Signal()
-    news_wait(signal, lease_s).rest(threading.Event())
+    news_wait(signal, lease_s).rest(Stop())
     assert signal.waited_s == [rest_s]

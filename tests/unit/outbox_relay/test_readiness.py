@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from types import ModuleType
 
@@ -17,6 +16,7 @@ from services.outbox_relay.retention import maintenance
 from services.outbox_relay.retention.maintenance import Retention
 from shared.ids import new_id
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 
@@ -27,7 +27,7 @@ SAID = 'connection to server at "db.internal" (10.0.0.7), port 5432 failed: role
 def test_readiness_logs_database_location_but_does_not_show_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stop = threading.Event()
+    stop = Stop()
 
     def refuse(*_: str) -> None:
         stop.set()
@@ -50,7 +50,7 @@ def _survey(clock: StandingClock, health: Health) -> BacklogMonitor:
     return BacklogMonitor(SOURCE, clock, health)
 
 
-class StopAfterOneWait(threading.Event):
+class StopAfterOneWait(Stop):
     """Notes the first wait and ends there."""
 
     waited_s = 0.0

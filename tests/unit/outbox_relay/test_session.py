@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from itertools import pairwise
 from unittest.mock import Mock
@@ -14,6 +13,7 @@ from services.outbox_relay.session import GATHER_S, TEND_S, Session
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import HeldShard
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 
@@ -39,9 +39,9 @@ class Parts:
         for is_not in (self.reader.is_reading, self.reader.look, self.replays.is_busy, self.quarantine.is_busy):
             is_not.return_value = False
 
-    def run(self, steps: int = 0, stop: threading.Event | None = None) -> None:
+    def run(self, steps: int = 0, stop: Stop | None = None) -> None:
         """A session to be stopped after so many steps; Kafka answers in none of them."""
-        stop = stop or threading.Event()
+        stop = stop or Stop()
         if not steps:
             stop.set()
         polls = 0
@@ -75,7 +75,7 @@ class Parts:
         self.progress = [*self.progress, *(shard.progress for shard in self.leases.held.values())]
 
 
-class Pauses(threading.Event):
+class Pauses(Stop):
     """A stop that notes waits for it instead of waiting."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def test_final_waits_take_half_a_lease_at_most(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("is_resting", [False, True])
-def test_shards_that_became_free_are_looked_for_every_second(
+def test_shards_that_became_free_are_found_within_seconds(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, is_resting: bool
 ) -> None:
     looked_at_s: list[float] = []
@@ -138,7 +138,7 @@ def test_shards_that_became_free_are_looked_for_every_second(
     monkeypatch.setattr(parts, "polled", lambda: wait(0.05))  # the longest wait between looks
     parts.run(steps=200)
     assert len(looked_at_s) > 10
-    assert max(later - before for before, later in pairwise(looked_at_s)) <= 1.1
+    assert max(later - before for before, later in pairwise(looked_at_s)) <= 2.1
 
 
 @pytest.mark.parametrize("is_quarantined", [False, True])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import select
 import signal
 import sys
 import threading
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.runtime.stopping import exit_on_sigterm, stop_on_signals
+from shared.runtime.stopping import Stop, exit_on_sigterm, stop_on_signals
 from shared.runtime.threads import ThreadGroup
 from tests.support.waiting import LIMIT_S
 
@@ -34,11 +36,11 @@ class TakesTheSignal:
 
 
 def main_thread_waits() -> bool:
-    """Whether it sleeps on a lock other than the one of a thread's start."""
+    """Whether it waits for the stop."""
     main = threading.main_thread().ident
     assert main is not None
     stack = [frame for frame, _ in traceback.walk_stack(sys._current_frames()[main])]
-    return stack[0].f_code.co_filename == threading.__file__ and "start" not in [f.f_code.co_name for f in stack]
+    return stack[0].f_code is Stop.wait.__code__
 
 
 def test_main_thread_waiting_for_end_receives_signal() -> None:
@@ -64,3 +66,19 @@ def test_sigterm_lets_a_command_clean_up() -> None:
             cleaned.append("servers")
     assert ended.value.code == 128 + signal.SIGTERM
     assert cleaned == ["servers"]
+
+
+def test_descriptor_of_a_stop_is_readable_once_it_is_set() -> None:
+    stop, readable = Stop(), select.poll()
+    readable.register(stop, select.POLLIN)
+    assert not readable.poll(0)
+    stop.set()
+    assert stop.wait() and readable.poll(0), "a wait takes nothing from the others"
+
+
+def test_waiting_main_thread_takes_no_cpu_time_for_looks() -> None:
+    stop = Stop()
+    threading.Timer(0.5, stop.set).start()
+    switches = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    assert stop.wait()
+    assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - switches <= 2

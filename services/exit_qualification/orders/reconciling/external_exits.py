@@ -120,8 +120,12 @@ class ExternalExits:
         self._rest.begin(began)
         self._next_s = self._clock.monotonic() + LOOK_S
         if not self._left:
-            self._next_s = max(self._next_s, self._round_s + self._pause_s())
+            self._next_s = max(self._next_s, self._round_s + self._round_pause_s())
         return False
+
+    def pause_s(self) -> float:
+        """Return the seconds until the next look."""
+        return max(LOOK_S, self._next_s - self._clock.monotonic())
 
     def _begin_round(self, now: float) -> None:
         """Note the accounts to compare, the longest waiting first, and how many at once to end in time."""
@@ -130,10 +134,10 @@ class ExternalExits:
         self._looked_s = {name: at for name, at in self._looked_s.items() if name in accounts}
         self._unread.keep(accounts.keys())
         self._left = sorted(accounts, key=lambda name: self._looked_s.get(name, -math.inf))
-        self._at_once = max(AT_ONCE, math.ceil(len(self._left) * LOOK_S / self._pause_s()))
+        self._at_once = max(AT_ONCE, math.ceil(len(self._left) * LOOK_S / self._round_pause_s()))
         self._round_s = now
 
-    def _pause_s(self) -> float:
+    def _round_pause_s(self) -> float:
         """Return the time from one round to the next."""
         return AGAIN_S if any(self._missing.values()) else self._terms.position_watch.total_seconds()
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -31,12 +34,14 @@ class ResidualExits:
     def __init__(
         self,
         open_unit: Callable[[], UnitOfWork],
+        open_look: Callable[[], AbstractContextManager[Connection]],
         signals: SignalManagementService,
         terms: OrderTerms,
         clock: Clock,
         skipped: SkippedTrades,
     ) -> None:
         self._open_unit = open_unit
+        self._open_look = open_look
         self._signals = signals
         self._pause_s = terms.backoff_first_s  # pause between two orders of a manual exit, in place of a cooldown
         self._clock = clock
@@ -44,8 +49,8 @@ class ResidualExits:
 
     def exit_once(self) -> bool:
         """Write an exit for every eligible remainder; return False, because the next run comes after a wait."""
-        with self._open_unit() as uow:
-            seen = ResidualRepository(uow.connection).find(self._pause_s)
+        with self._open_look() as connection:
+            seen = ResidualRepository(connection).find(self._pause_s)
         for trade_id in sorted({remainder.trade_id for remainder in seen}):
             with self._skipped.skipping(trade_id):
                 self._exit(trade_id)

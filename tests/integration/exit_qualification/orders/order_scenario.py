@@ -56,6 +56,7 @@ from shared.money import to_units
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.audit import Act
+from shared.postgres.engine import look
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.health import Health
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -114,7 +115,9 @@ class OrderScenario:
         unread = UnreadPositions(self.health)
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock, no_rest, unread)
         self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.skipped, self.clock)
-        self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.skipped)
+        self.remainders = ResidualExits(
+            self.open_unit, partial(look, self.engine), signals, self.terms, self.clock, self.skipped
+        )
 
     def sender_that_reads(self) -> OrderExecutionService:
         """A sender with a read of orders before their record, as in the process."""

@@ -26,7 +26,7 @@ from shared.runtime.process import INFO, ProcessSpec, RunningProcess
 from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
-from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.waiting import wait_until
 
 TOY = CataloguedProcess("toy", "nowhere", "nothing", "nothing")
 
@@ -119,8 +119,7 @@ def answers(port: int) -> bool:
         return False
 
 
-def test_a_health_server_that_sleeps_is_woken_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "RENEW_DATE_S", 10 * LIMIT_S)
+def test_a_health_server_that_sleeps_is_woken_to_end() -> None:
     port = free_port("sleeping")
     with process.health_server(Settings(http_port=port), Health()):
         wait_until(lambda: answers(port), "it answers")
@@ -128,8 +127,7 @@ def test_a_health_server_that_sleeps_is_woken_to_end(monkeypatch: pytest.MonkeyP
     assert not thread.is_alive()
 
 
-def test_an_api_that_sleeps_ends_on_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "RENEW_DATE_S", 10 * LIMIT_S)
+def test_an_api_that_sleeps_ends_on_a_signal() -> None:
     port, ended = free_port("sleeping"), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())  # uvicorn raises the signal again once it is done
 
