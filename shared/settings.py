@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         description="a consumer silent for this time loses its partitions; the cluster must allow the value",
     )
     kafka_watch_s: float = Field(
-        3, ge=0.1, le=5, description="how often a consumer compares its topics and positions with the cluster"
+        5, ge=0.1, le=5, description="how often a consumer compares its topics and positions with the cluster"
     )
     topic_partitions: int = Field(
         12, ge=1, le=1024, description="partitions of each topic `exitflow topics create` makes"
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         " so much again",
     )
     tick_poll_ms: int = Field(
-        250, ge=1, le=10_000, description="longest wait for records while nothing else is due; a stop waits as long"
+        500, ge=1, le=10_000, description="longest wait for records while nothing else is due; a stop waits as long"
     )
     tick_new_clock_after_s: float = Field(
         2,

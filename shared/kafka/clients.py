@@ -29,7 +29,7 @@ FATAL_ALONE = {"log_level": 2}
 SOCKET_TIMEOUT_MS = 10_000
 """A request without an answer for so long ends its connection, and another one is tried."""
 CONNECT_TIMEOUT_MS = 5_000
-FIXED_FETCH_WAIT_MS = 1000
+FIXED_FETCH_WAIT_MS = 2000
 """How long a fetch of a consumer waits for a record if its partitions are assigned once, when it starts. No partition
 comes later, which would have to wait for a fetch of the others."""
 ADMIN_TIMEOUT_S = 15

@@ -85,7 +85,7 @@ def open_engine(
 
 @contextmanager
 def look(engine: Engine) -> Iterator[Connection]:
-    """Open a connection for a statement without writes: one round trip, where a transaction takes three."""
+    """Open a connection for statements that are each a transaction: one round trip each, where others take three."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield connection
 

@@ -8,7 +8,7 @@ import select
 import signal
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -25,6 +25,7 @@ class Stop(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
+        self._calls: list[Callable[[], None]] = []
         self._reader, self._writer = os.pipe()
         for end in (self._reader, self._writer):
             os.set_blocking(end, False)
@@ -34,10 +35,18 @@ class Stop(threading.Event):
         """Return the descriptor."""
         return self._reader
 
+    def call(self, end: Callable[[], None]) -> None:
+        """Call this once the stop is set, for waits that know nothing of it."""
+        self._calls.append(end)
+        if self.is_set():
+            end()
+
     def set(self) -> None:
         """End every wait."""
         super().set()
         self._tell()
+        for end in self._calls:
+            end()
 
     def wait(self, timeout: float | None = None) -> bool:
         """As of any event; without a limit it still lets signals be handled."""

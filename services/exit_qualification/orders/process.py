@@ -53,6 +53,7 @@ from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.catalogue import EXIT_ORDERS
 from shared.runtime.health import Health
 from shared.runtime.process import ProcessSpec, RunningProcess
+from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 
@@ -107,7 +108,7 @@ def build(process: RunningProcess) -> None:
     REGISTRY.register(published)
     clock = SystemClock()
     brokers, waits, activity = open_adapters(settings, health), _waits(settings, engine), Activity(engine, clock)
-    around = _Around(settings, engine, open_unit, brokers, health, waits, activity, clock)
+    around = _Around(settings, engine, open_unit, brokers, health, waits, activity, clock, process.threads.stop)
     loops = [
         *_loops(around),
         WorkLoop("published-signals", published.look_once, always(COUNT_S)),
@@ -146,9 +147,10 @@ class _Around:
     waits: _Waits
     activity: Activity
     clock: Clock
+    stop: Stop
 
     def open_look(self) -> AbstractContextManager[Connection]:
-        """Open a connection for statements without writes."""
+        """Open a connection for statements that are each a transaction."""
         return look(self.engine)
 
     @property
@@ -219,10 +221,18 @@ def _order_loops(around: _Around, skipped: SkippedTrades) -> list[WorkLoop]:
     settings, open_unit, brokers = around.settings, around.open_unit, around.brokers
     clock, terms, waits = around.clock, around.terms, around.waits
     signal = SendSignal(partial(_next_due_s, around), waits.approved, settings.order_poll_ms / 1000, clock)
+    around.stop.call(signal.end)
     readers = AccountReaders(terms.pass_limit.total_seconds())
     outcomes = OrderOutcomes(open_unit)
     reconciler = PendingOrderReconciler(
-        open_unit, brokers, terms, skipped, readers, outcomes, partial(around.health.alive, RECONCILER)
+        open_unit,
+        around.open_look,
+        brokers,
+        terms,
+        skipped,
+        readers,
+        outcomes,
+        partial(around.health.alive, RECONCILER),
     )
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S, clock)
     placed = PlacedOrders(brokers, readers, outcomes, on_open=passes.ring)

@@ -15,6 +15,7 @@ from services.outbox_relay.relay import OutboxRelay
 from shared.clock import SystemClock
 from shared.ids import new_id
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.product_process import ProductProcess, run
 from tests.support.waiting import LIMIT_S
@@ -34,14 +35,14 @@ class ThreadRelay:
     """A relay in a thread."""
 
     health: Health
-    stop: threading.Event
+    stop: Stop
 
 
 @contextmanager
 def running_relay(settings: Settings) -> Iterator[ThreadRelay]:
     """While inside, a relay of the exit outbox publishes; at the end it hands over."""
     (source,) = outboxes_of(settings)
-    relay = ThreadRelay(Health(source.condition), threading.Event())
+    relay = ThreadRelay(Health(source.condition), Stop())
     outbox_relay = OutboxRelay(source, settings, SystemClock(), new_id(), relay.health)
     thread = threading.Thread(target=outbox_relay.run, args=(relay.stop,))
     thread.start()

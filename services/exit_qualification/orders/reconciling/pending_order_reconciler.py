@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
@@ -105,6 +108,7 @@ class PendingOrderReconciler:
     def __init__(
         self,
         open_unit: Callable[[], UnitOfWork],
+        open_look: Callable[[], AbstractContextManager[Connection]],
         brokers: Brokers,
         terms: OrderTerms,
         skipped: SkippedTrades,
@@ -114,6 +118,7 @@ class PendingOrderReconciler:
     ) -> None:
         self._on_progress = on_progress
         self._open_unit = open_unit
+        self._open_look = open_look
         self._brokers = brokers
         self._terms = terms
         self._skipped = skipped
@@ -146,16 +151,16 @@ class PendingOrderReconciler:
         return bool(accounts)
 
     def _look(self) -> _Work:
-        with self._open_unit() as uow:
-            queues = OrderQueues(uow.connection)
+        with self._open_look() as connection:
+            queues = OrderQueues(connection)
             now = queues.now()
-            at_broker = _at_broker(uow, now, self._terms.answer_wait)
+            at_broker = _at_broker(queues, now, self._terms.answer_wait)
             within = self._late_fills_within(now)
             ended, stops = list[ExitIntent](), list[ProtectiveStop]()
             if within is not None:
                 ended = queues.ended_today(BOOK_DAYS, within)
-                stops = ProtectiveStopRepository(uow.connection).ended_today(BOOK_DAYS, within)
-            brokers = SwitchRepository(uow.connection).brokers() if at_broker or ended or stops else []
+                stops = ProtectiveStopRepository(connection).ended_today(BOOK_DAYS, within)
+            brokers = SwitchRepository(connection).brokers() if at_broker or ended or stops else []
         work = _Work(now, {broker.user_broker_id: broker for broker in brokers})
         _gauge(at_broker, work)
         for intent_id in self._seen_at.keys() - {intent.intent_id for intent in at_broker}:
@@ -334,14 +339,12 @@ class PendingOrderReconciler:
             )
 
 
-def _at_broker(uow: UnitOfWork, now: datetime, answer_wait: timedelta) -> list[ExitIntent]:
+def _at_broker(queues: OrderQueues, now: datetime, answer_wait: timedelta) -> list[ExitIntent]:
     """Return the exits whose order is, or may be, at a broker; first mark those with a late sender UNKNOWN."""
-    queues = OrderQueues(uow.connection)
     found = queues.at_broker(answer_wait)
     if not any(it.status is IntentStatus.SUBMITTING and (it.claimed_until or now) <= now for it in found):
         return found
     lapsed = queues.lapse_claims()
-    uow.commit()
     log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
     return queues.at_broker(answer_wait)
 

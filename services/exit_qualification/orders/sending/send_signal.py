@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from shared.clock import Clock
 
-ANSWER_WAIT_S = 1.0
-"""Maximum delay until a sender notices a stop."""
+SIGN_OF_LIFE_S = 4.0
+"""Longest wait of a sender between two reports to health."""
 
 BUSY_WAIT_S = 0.02
 """Pause between two checks while the senders are at work on something to send."""
@@ -45,6 +45,7 @@ class SendSignal:
         self._is_stuck = False
         self._changed = threading.Condition()
         self._rung = False
+        self._is_ending = False
 
     def look(self) -> bool:
         """Wake a sender once an exit is approved, or is found by the due query; return True.
@@ -89,12 +90,19 @@ class SendSignal:
             self._rung = True
             self._changed.notify()
 
+    def end(self) -> None:
+        """End the wait of every sender."""
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify_all()
+
     def answering(self, execute_next: Callable[[], bool]) -> Callable[[], bool]:
         """Return a sender's step: wait for the signal, then send."""
 
         def step() -> bool:
             with self._changed:
-                if not self._changed.wait_for(lambda: self._rung, ANSWER_WAIT_S):
+                self._changed.wait_for(lambda: self._rung or self._is_ending, SIGN_OF_LIFE_S)
+                if not self._rung or self._is_ending:
                     return True
                 self._rung = False
             execute_next()

@@ -105,7 +105,14 @@ class OrderScenario:
         )
         readers = AccountReaders(self.terms.pass_limit.total_seconds())
         self.reconciler = PendingOrderReconciler(
-            self.open_unit, self.brokers, self.terms, self.skipped, readers, self.outcomes, self._progressed
+            self.open_unit,
+            partial(look, self.engine),
+            self.brokers,
+            self.terms,
+            self.skipped,
+            readers,
+            self.outcomes,
+            self._progressed,
         )
         no_rest = Rest(self.clock, times=0)
         self.requalification = Requalification(

@@ -19,6 +19,7 @@ from shared.contracts.topics import TopicNames
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.signing import SIGNER
 from tests.support.statements import sent_statements
@@ -41,6 +42,7 @@ def idle_loops(engine: Engine, clock: StandingClock) -> list[WorkLoop]:
         waits=process._Waits(approved=lambda _: False, updated=lambda _: False),
         activity=Activity(engine, clock),
         clock=clock,
+        stop=Stop(),
     )
     return [loop for loop in process._loops(around) if not loop.name.startswith("sender-")]
 
