@@ -37,7 +37,7 @@ from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
-from shared.postgres.hot_path import Answer
+from shared.postgres.hot_path import Answer, pipelined
 from shared.runtime.failpoints import Failpoint, failpoint
 
 NO_SYMBOLS: Final[Set[str]] = frozenset()
@@ -220,14 +220,14 @@ class TradeManagementService:
         sound, refusals = _judged_reports(uow, trades, reports, set(waiting))
         booked = self._book(uow, trades, _unknown_to_inbox(uow, sound))
         bookings = [booking for _, booking in booked]
-        self._store(uow, bookings)
+        events = self._store(uow, bookings)
         failpoint(Failpoint.TRADES_AFTER_CLOSURE)
         plans = TradeRepository(uow.connection).plans_of(
             {report.trade_id for report, booking in booked if _closes_leg(booking)}
         )
-        for report, booking in booked:
-            if booking.closure:
-                uow.emit(_event(booking.after, booking.closure), traceparent=report.traceparent)
+        for (report, booking), event in zip(booked, events, strict=True):
+            if event is not None:
+                uow.emit(event, traceparent=report.traceparent)
             if plans and report.trade_id in plans:
                 plans[report.trade_id] = self._after_leg(uow, booking, plans[report.trade_id], report.traceparent)
         return Applied(tuple(bookings), tuple(refusals), tuple(waiting))
@@ -275,13 +275,26 @@ class TradeManagementService:
         uow.emit(event, traceparent=traceparent)
         return _json(after)
 
-    def _store(self, uow: UnitOfWork, bookings: Sequence[Booking]) -> None:
+    def _store(self, uow: UnitOfWork, bookings: Sequence[Booking]) -> list[TradeEvent | None]:
+        """Store the bookings and return the event of each; PostgreSQL writes while the events are made.
+
+        Raises
+        ------
+        Conflict
+            A fill is already stored for another trade.
+        """
+        if not bookings:
+            return []
         fills = [(booking.after.trade.trade_id, fill) for booking in bookings for fill in booking.recorded]
         closures = [(booking.after.trade.trade_id, booking.closure) for booking in bookings if booking.closure]
         last = {booking.after.trade.trade_id: booking.after for booking in bookings if booking.closure}
-        TradeFillRepository(uow.connection).record(fills)
-        TradeClosureRepository(uow.connection).add(closures)
-        TradeRepository(uow.connection).reduce(list(last.values()))
+        with pipelined(uow.connection):
+            recorded = TradeFillRepository(uow.connection).record(fills)
+            TradeClosureRepository(uow.connection).add(closures)
+            TradeRepository(uow.connection).reduce(list(last.values()))
+            events = [_event(booking.after, booking.closure) if booking.closure else None for booking in bookings]
+        recorded.get()
+        return events
 
 
 def _since(trade: Trade, action: StoredAction) -> CorporateActionSince:

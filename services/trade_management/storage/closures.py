@@ -16,7 +16,7 @@ from services.trade_management.models import TradeClosureRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Charge, ExitReason, Leg, ProductType
 from shared.ids import new_id
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import fetch, send
 
 _STORED = ("nth", "exit_intent_id", "exit_reason", "quantity", "exit_price", "gross_pnl", "charges", "net_pnl",
            "final", "closed_at", "target_leg")  # fmt: skip
@@ -75,7 +75,7 @@ class TradeClosureRepository:
             "lines": [msgspec.json.encode(closure.lines).decode() for _, closure in closures],
         }
         stored = {name: [getattr(closure, name) for _, closure in closures] for name in _STORED}
-        fetch(self._connection, ADD, columns | stored)
+        send(self._connection, ADD, columns | stored)
 
 
 def _closure(values: dict[str, Any]) -> Closure:

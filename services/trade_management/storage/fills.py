@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from services.trade_management.domain.fills import Fill
 from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason
 from shared.errors import Conflict
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 _STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late",
            "target_leg")  # fmt: skip
@@ -50,21 +50,19 @@ class TradeFillRepository:
             found.setdefault(trade_id, []).append(_fill(dict(zip(_STORED, values, strict=True))))
         return found
 
-    def record(self, fills: Iterable[tuple[UUID, Fill]]) -> None:
-        """Store (trade_id, fill) pairs.
+    def record(self, fills: Sequence[tuple[UUID, Fill]]) -> Answer[None]:
+        """Store (trade_id, fill) pairs, at least one.
 
-        Raises
-        ------
-        Conflict
-            A fill is already stored for another trade.
+        The answer raises `Conflict` if a fill is already stored for another trade: get it before the commit.
         """
-        pairs = list(fills)
-        if not pairs:
-            return
-        columns: dict[str, list[Any]] = {name: [getattr(fill, name) for _, fill in pairs] for name in _STORED}
-        stored = fetch(self._connection, RECORD, {"trade_id": [trade_id for trade_id, _ in pairs], **columns})
-        if len(stored) < len(pairs):
-            raise Conflict("a fill of this intent is stored for another trade")
+        columns: dict[str, list[Any]] = {name: [getattr(fill, name) for _, fill in fills] for name in _STORED}
+        columns["trade_id"] = [trade_id for trade_id, _ in fills]
+        return ask(self._connection, RECORD, columns, lambda stored: _require_all(len(fills), stored))
+
+
+def _require_all(count: int, stored: Sequence[tuple[Any, ...]]) -> None:
+    if len(stored) < count:
+        raise Conflict("a fill of this intent is stored for another trade")
 
 
 def _fill(values: dict[str, Any]) -> Fill:

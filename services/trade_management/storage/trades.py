@@ -19,7 +19,7 @@ from services.trade_management.models import TradeRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import NotFound
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import fetch, send
 
 _FACTS = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "quantity", "open_quantity",
           "entry_price", "entered_at", "status")  # fmt: skip
@@ -226,7 +226,7 @@ class TradeRepository:
             return
         results = [_result(history) for history in histories]
         columns = dict(zip(_RESULT, map(list, zip(*results, strict=True)), strict=True))
-        fetch(self._connection, REDUCE, columns)
+        send(self._connection, REDUCE, columns)
 
     def _one(self, wanted: Select[Any], trade_id: UUID) -> StoredTrade:
         row = self._connection.execute(wanted).one_or_none()

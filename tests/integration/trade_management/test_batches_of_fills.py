@@ -15,29 +15,47 @@ from services.trade_management.domain.trade import Trade
 from shared.contracts.vocabulary import Direction, ProductType
 from tests.integration.trade_management.ledger import CLOCK, Intent, execution, open_trade, rows
 from tests.integration.trade_management.test_closing import apply, report
-from tests.support.statements import sent_statements
+from tests.support.statements import sent_statements, waits
 
 RESULTS = ("status", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "net_pnl", "closed_at")
 
 AT = CLOCK.now()
+MOST_WAITS = 7
+"""Times at which a batch waits for the server, with its commit."""
+
 PARTS = st.lists(st.integers(1, 60), min_size=1, max_size=3)
 """Quantities of the fills of one intent, of a trade of 100."""
 
 
-def test_statements_do_not_depend_on_the_size_of_a_batch(trade_engine: Engine) -> None:
-    def closings(count: int) -> list[FillReport]:
-        trades = [open_trade(trade_engine, symbol=f"NSE:S{count}X{nth}") for nth in range(count)]
-        return [report(Intent(trade).filled(execution(at=AT))) for trade in trades]
+def reports_of_parts(engine: Engine, trades: int) -> list[list[FillReport]]:
+    """The first and the second half of so many trades, filled by an intent each."""
+    opened = [open_trade(engine, symbol=f"NSE:S{trades}X{nth}") for nth in range(trades)]
+    return [[report(Intent(trade).filled(execution(50, nth=nth, at=AT))) for trade in opened] for nth in (1, 2)]
 
-    apply(trade_engine, closings(1))  # reads the charge schedule
-    counts = []
-    for size in (2, 30):
-        reports = closings(size)
-        with sent_statements() as statements:
-            apply(trade_engine, reports)
-        counts.append(sum("charge_schedules" not in statement for statement in statements))  # read every ten seconds
-    # trades, waiting ones, inbox, fills and closures so far; new fills, closures and results; numbers, events
-    assert counts == [10, 10]
+
+def statements_of(engine: Engine, reports: list[FillReport]) -> int:
+    """The statements of a batch, without the charge schedule: it is read every ten seconds."""
+    with sent_statements() as statements:
+        apply(engine, reports)
+    return sum("charge_schedules" not in statement for statement in statements)
+
+
+def test_statements_do_not_depend_on_the_size_of_a_batch(trade_engine: Engine) -> None:
+    for size in (1, 2, 30):
+        whole, reduced = reports_of_parts(trade_engine, size)
+        # trades, waiting ones, inbox; new fills, closures and results; numbers, events
+        assert statements_of(trade_engine, whole) == 8
+        # and the fills and closures so far
+        assert statements_of(trade_engine, reduced) == 10
+
+
+def test_a_batch_waits_as_rarely_as_one_report(trade_engine: Engine) -> None:
+    for size in (1, 30):
+        whole, _ = reports_of_parts(trade_engine, size)
+        apply(trade_engine, reports_of_parts(trade_engine, 1)[0])  # reads the charge schedule
+        with waits() as waited:
+            apply(trade_engine, whole)
+        assert len(waited) <= MOST_WAITS, waited
 
 
 def reports_of(trade: Trade, intents: Sequence[Sequence[int]]) -> list[FillReport]:
