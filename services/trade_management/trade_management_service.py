@@ -276,7 +276,7 @@ class TradeManagementService:
         return _json(after)
 
     def _store(self, uow: UnitOfWork, bookings: Sequence[Booking]) -> list[TradeEvent | None]:
-        """Store the bookings and return the event of each; PostgreSQL writes while the events are made.
+        """Store the bookings and return the event of each; PostgreSQL writes the fills while the events are made.
 
         Raises
         ------
@@ -290,10 +290,10 @@ class TradeManagementService:
         last = {booking.after.trade.trade_id: booking.after for booking in bookings if booking.closure}
         with pipelined(uow.connection):
             recorded = TradeFillRepository(uow.connection).record(fills)
+            events = [_event(booking.after, booking.closure) if booking.closure else None for booking in bookings]
+            recorded.get()
             TradeClosureRepository(uow.connection).add(closures)
             TradeRepository(uow.connection).reduce(list(last.values()))
-            events = [_event(booking.after, booking.closure) if booking.closure else None for booking in bookings]
-        recorded.get()
         return events
 
 
