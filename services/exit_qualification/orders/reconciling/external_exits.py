@@ -51,6 +51,8 @@ Within it an entry becomes known as a trade, although its opposite direction mak
 LOOK_S = 0.2
 """Pause between two looks of a round."""
 
+LONGEST_PAUSE_S = 5.0
+
 AT_ONCE = 4
 """Accounts of a look at least. Reading all of them at once would delay the exits of the moment by as much."""
 
@@ -124,8 +126,8 @@ class ExternalExits:
         return False
 
     def pause_s(self) -> float:
-        """Return the seconds until the next look."""
-        return max(LOOK_S, self._next_s - self._clock.monotonic())
+        """Return the seconds until the next look, few enough for the reports of its loop to health."""
+        return min(max(LOOK_S, self._next_s - self._clock.monotonic()), LONGEST_PAUSE_S)
 
     def _begin_round(self, now: float) -> None:
         """Note the accounts to compare, the longest waiting first, and how many at once to end in time."""
