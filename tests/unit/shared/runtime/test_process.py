@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from prometheus_client.samples import Sample
 
 from deploy.local.processes.ports import free_port
+from shared.clock import SystemClock
 from shared.errors import ConfigurationError
 from shared.http.app import create_app
 from shared.kafka.clients import client_config
@@ -140,3 +142,12 @@ def test_an_api_that_sleeps_ends_on_a_signal() -> None:
     process.serve(create_app("toy", Health()), Settings(http_port=port), None, Stop())
     ending.join()
     assert ended.is_set()
+
+
+def test_an_answer_has_the_date_of_its_moment() -> None:
+    port = free_port("dated")
+    with process.health_server(Settings(http_port=port), Health()):
+        wait_until(lambda: answers(port), "it answers")
+        dates = httpx.get(f"http://127.0.0.1:{port}/healthz").headers.get_list("date")
+    [date] = dates
+    assert abs((parsedate_to_datetime(date) - SystemClock().now()).total_seconds()) < LIMIT_S
