@@ -117,9 +117,10 @@ class ExternalExits:
         names = due[: self._at_once]
         self._left = [name for name in self._left if name not in names]
         self._looked_s |= dict.fromkeys(names, began)
-        self._compare(self._watched(names) if names else {})
+        accounts = self._watched(names) if names else {}
+        self._rest.begin(began)  # after our own statements: waiting for a broker costs nothing
+        self._compare(accounts)
         POSITION_SHORTFALL.set(sum(sum(missing.values()) for missing in self._missing.values()))
-        self._rest.begin(began)
         self._next_s = self._clock.monotonic() + LOOK_S
         if not self._left:
             self._next_s = max(self._next_s, self._round_s + self._round_pause_s())

@@ -286,6 +286,22 @@ def test_a_broker_without_an_answer_makes_the_process_unready(
     assert "brokers" not in hasty.health.problems()
 
 
+def test_no_rest_follows_from_a_wait_for_a_broker(
+    scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario.open_trade()
+    order: list[str] = []
+
+    def positions(**_: bool) -> list[object]:
+        order.append("asked")
+        return []
+
+    monkeypatch.setattr(broker, "positions", positions)
+    monkeypatch.setattr(scenario.external._rest, "begin", lambda _: order.append("rest"))
+    look(scenario, times=1)
+    assert order == ["rest", "asked"]
+
+
 def test_several_copies_adopt_a_fill_once(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trades = [scenario.open_trade(quantity=quantity) for quantity in (30, 70)]
     broker.trade_by_hand(by_hand(100), "1003.50")

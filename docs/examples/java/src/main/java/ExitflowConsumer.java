@@ -241,7 +241,7 @@ public final class ExitflowConsumer {
         Map<String, Object> servers = Map.of("bootstrap.servers", env.get("KAFKA_BOOTSTRAP_SERVERS"));
         Map<String, Object> reading = new HashMap<>(servers);
         reading.putAll(Map.of("group.id", env.getOrDefault("GROUP", "my-team"), "auto.offset.reset", "earliest",
-                "enable.auto.commit", false));
+                "enable.auto.commit", false, "session.timeout.ms", 6000));
         String topic = env.get("TOPIC");
         var keys = new TrustedKeys(Files.readString(Path.of(env.get("KEYS"))));
         var bytesIn = new ByteArrayDeserializer();
