@@ -73,6 +73,7 @@ def _before_fills(intent: Json) -> Iterator[Step]:
     if "detected_at" in intent:
         yield Step(instant(intent["detected_at"]), _detection(intent, reason), "info")
     yield Step(instant(intent["created_at"]), _decision(intent, reason), "info")
+    yield from _releases(intent)
     if intent["submitted_at"] is not None:
         sentence = f"An order for {intent['quantity']:,} was handed to {intent['user_broker_id']}."
         yield Step(instant(intent["submitted_at"]), sentence, "info")
@@ -103,7 +104,20 @@ def _decision(intent: Json, reason: str) -> str:
         return f"{reason} exit written and rejected by {', '.join(held) or 'a gate'}."
     if held and intent["submitted_at"] is None:
         return f"{reason} exit written; it waits for {', '.join(held)}."
+    waited = [words(gate["gate"]) for gate in intent["gates"] if gate.get("held")]
+    if waited:
+        return f"{reason} exit written; it waited for {', '.join(waited)}."
     return f"{reason} exit written; its {plural(len(intent['gates']), 'gate')} passed."
+
+
+def _releases(intent: Json) -> Iterator[Step]:
+    """Return a step for each moment in which gates let the exit go on."""
+    ended: dict[str, list[str]] = {}
+    for gate in intent["gates"]:
+        if gate.get("held"):
+            ended.setdefault(gate["held"]["until"], []).append(words(gate["gate"]))
+    for until, gates in ended.items():
+        yield Step(instant(until), f"{', '.join(gates)} let the exit go on.", "info")
 
 
 def _order_id(intent: Json) -> str:

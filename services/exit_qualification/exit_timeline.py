@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.exit_qualification.domain.exit_signal import ExitSignal
+from services.exit_qualification.domain.gates.holds import ended_holds, has_deferred
 from services.exit_qualification.domain.intent import ExitIntent
 from shared.contracts.exits import Fill
 from shared.contracts.vocabulary import ExitReason, IntentStatus
@@ -20,6 +21,7 @@ class Step(StrEnum):
     ENTERED = "ENTERED"
     DETECTED = "DETECTED"
     QUALIFIED = "QUALIFIED"
+    RELEASED = "RELEASED"
     SUBMITTED = "SUBMITTED"
     PLACED = "PLACED"
     FILL = "FILL"
@@ -76,9 +78,11 @@ def _of_intent(intent: ExitIntent, fills: Sequence[Fill]) -> Iterator[TimelineEn
         Step.QUALIFIED,
         quantity=intent.quantity,
         executable=intent.executable,
-        held_by=[gate["gate"] for gate in intent.gates if gate["verdict"] != "PASS"],
+        held_by=[gate["gate"] for gate in intent.gates if gate["verdict"] != "PASS" or has_deferred(gate)],
         gates=[dict(gate) for gate in intent.gates],
     )
+    for until, gates in ended_holds(intent.gates).items():
+        yield entry(datetime.fromisoformat(until), Step.RELEASED, held_by=gates)
     if intent.submitted_at is not None:
         yield entry(
             intent.submitted_at, Step.SUBMITTED, attempts=intent.attempts, client_order_id=intent.client_order_id

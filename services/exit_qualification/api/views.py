@@ -36,12 +36,20 @@ Gates = Literal["all", "held"]
 """Gates whose verdicts an answer has: all, or those that did not pass."""
 
 
+class EndedHold(BaseModel):
+    """End of a gate's hold, and the gate's input before."""
+
+    until: Timestamp
+    detail: dict[str, Any]
+
+
 class GateView(BaseModel):
     """Verdict of one gate with its inputs."""
 
     gate: str
     verdict: str
     detail: dict[str, Any]
+    held: EndedHold | None = Field(default=None, description="the hold by this gate that ended, if any")
 
 
 class IntentView(BaseModel):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from services.exit_qualification.domain.gates.gate import GateSpec, GateVerdict, Verdict
 from services.exit_qualification.domain.gates.gate_input import GateInput
+from services.exit_qualification.domain.gates.holds import Stored, with_holds
 from services.exit_qualification.domain.gates.registry import GATES
 from services.exit_qualification.domain.order_terms import OrderType
 from shared.contracts.vocabulary import IntentStatus, ProductType
@@ -62,6 +65,10 @@ class ExitQualificationResult:
     def verdicts_json(self) -> list[dict[str, object]]:
         """Return the verdicts in the format of the intent's row."""
         return [verdict.json() for verdict in self.verdicts]
+
+    def verdicts_after(self, before: Iterable[Stored], now: datetime) -> list[dict[str, object]]:
+        """Return the verdicts in that format, with the holds that ended, by the stored verdicts before."""
+        return with_holds(self.verdicts, before, now)
 
     def errors_json(self) -> list[dict[str, str]]:
         """Return the errors in the format of the intent's row."""

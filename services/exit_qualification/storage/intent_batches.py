@@ -126,11 +126,13 @@ class IntentBatches:
         """Lock them as `lock_free` does, or fail with a lock time-out if another transaction holds one of them."""
         return self._ask_lock(LOCK_NOW, intents)
 
-    def ask_submit(self, submitted: Sequence[Submitted], claim: timedelta) -> Answer[list[ExitIntent]]:
+    def ask_submit(self, submitted: Sequence[Submitted], claim: timedelta, now: datetime) -> Answer[list[ExitIntent]]:
         """Change APPROVED → SUBMITTING, to be committed before the broker is called; ask for them in their order."""
         values = {
             "quantities": [each.result.calculated_qty for each in submitted],
-            "gates": [msgspec.json.encode(each.result.verdicts_json()).decode() for each in submitted],
+            "gates": [
+                msgspec.json.encode(each.result.verdicts_after(each.intent.gates, now)).decode() for each in submitted
+            ],
             "beside_legs": [each.result.beside_leg for each in submitted],
             "claim": claim,
         }

@@ -110,6 +110,14 @@ def test_a_waiting_and_a_failed_exit_say_why() -> None:
     assert "Stop loss exit ended as failed (Order rejected: no margin)." in sentences
 
 
+def test_an_exit_held_for_a_time_says_until_when() -> None:
+    held = {"until": AT, "detail": {"mode": "ALL"}}
+    released = intent(gates=[{"gate": "KILL_SWITCH", "verdict": "PASS", "detail": {}, "held": held}])
+    sentences = [step.sentence for step in story(trade(), [], [released])]
+    assert "Stop loss exit written; it waited for Kill switch." in sentences
+    assert "Kill switch let the exit go on." in sentences
+
+
 def test_the_page_shows_steps_chart_and_exits(operator: Browser, apis: FakeApis) -> None:
     one, exit_, timeline = closed_trade()
     serve(apis, one, exit_, timeline=timeline)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
 )
 from services.exit_qualification.domain.gates.gate import Gate, GateVerdict, Verdict
 from services.exit_qualification.domain.gates.gate_input import GateInput
+from services.exit_qualification.domain.gates.holds import ended_holds
 from services.exit_qualification.domain.gates.registry import GATES, spec_of
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide, OrderType
 from services.exit_qualification.domain.switches import Rollout
@@ -184,6 +186,29 @@ def test_verdicts_are_stored_as_json_with_their_inputs(request_: GateInput) -> N
     kept = ExitQualificationService().qualify(request_).verdicts_json()
     assert json.loads(json.dumps(kept)) == kept
     assert all(set(entry) == {"gate", "verdict", "detail"} and entry["detail"] for entry in kept)
+
+
+def test_the_end_of_a_hold_is_kept_with_the_input_before() -> None:
+    held, passed = qualify(broker_status=None), qualify()
+    released_at, sent_at = datetime(2026, 1, 13, 5, tzinfo=UTC), datetime(2026, 1, 13, 6, tzinfo=UTC)
+    released = passed.verdicts_after(held.verdicts_json(), released_at)
+    sent = passed.verdicts_after(released, sent_at)
+    assert released == sent, "a hold ends once"
+    deferred = {gate["gate"]: gate for gate in held.verdicts_json() if gate["verdict"] == Verdict.DEFER}
+    kept = {gate["gate"]: gate["held"] for gate in sent if "held" in gate}
+    assert kept == {
+        name: {"until": released_at.isoformat(), "detail": gate["detail"]} for name, gate in deferred.items()
+    }
+    assert Gate.BROKER_CONNECTED in kept
+    assert ended_holds(sent) == {released_at.isoformat(): list(deferred)}
+
+
+def test_a_hold_that_goes_on_has_no_end() -> None:
+    held = qualify(broker_status=None)
+    assert held.verdicts_after(held.verdicts_json(), datetime(2026, 1, 13, tzinfo=UTC)) == held.verdicts_json()
+    assert qualify().verdicts_after(qualify().verdicts_json(), datetime(2026, 1, 13, tzinfo=UTC)) == (
+        qualify().verdicts_json()
+    )
 
 
 @pytest.mark.parametrize("gate", Gate)

@@ -123,7 +123,7 @@ class Requalification:
         changes = {
             "quantity": result.calculated_qty,
             "beside_leg": result.beside_leg,
-            "gates": result.verdicts_json(),
+            "gates": result.verdicts_after(locked.intent.gates, now),
             "errors": result.errors_json(),
         }
         repository = ExitIntentRepository(uow.connection)

@@ -260,7 +260,7 @@ class OrderClaims:
         at_once = self._orders_at_once([intent for intent, _ in passed], entered, switches)
         with pipelined(uow.connection):
             submitting = IntentBatches(uow.connection).ask_submit(
-                [Submitted(*each) for each in passed], self._terms.claim
+                [Submitted(*each) for each in passed], self._terms.claim, self._clock.now()
             )
             reserving = commit_reserving(uow, self._terms.limits, at_once, self._clock)
         by_account: dict[str, list[Submission]] = defaultdict(list)
@@ -292,7 +292,11 @@ class OrderClaims:
     def _reject(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> None:
         now = OrderQueues(uow.connection).now()
         rejected = ExitIntentRepository(uow.connection).update_status(
-            intent, IntentStatus.REJECTED, gates=result.verdicts_json(), errors=result.errors_json(), ended_at=now
+            intent,
+            IntentStatus.REJECTED,
+            gates=result.verdicts_after(intent.gates, now),
+            errors=result.errors_json(),
+            ended_at=now,
         )
         uow.emit(intent_events.rejected(rejected, now))
 

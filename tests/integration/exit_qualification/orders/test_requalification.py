@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.square_off import NEVER
+from services.exit_qualification.exit_explanation import explain
+from services.exit_qualification.exit_timeline import Step
 from services.exit_qualification.orders.requalifying import requalification
 from services.exit_qualification.storage import order_queues
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, RolloutMode
@@ -30,6 +33,10 @@ def test_a_deferred_exit_goes_on_when_its_gate_opens(scenario: OrderScenario) ->
     assert {gate["verdict"] for gate in approved.gates} == {"PASS"}
     assert [name for name, _ in scenario.all_events(intent)] == ["Approved"]
     assert scenario.sender.execute_next()
+    with scenario.engine.connect() as connection:
+        steps = explain(connection, intent.trade_id, NEVER).timeline
+    (released,) = (entry for entry in steps if entry.step is Step.RELEASED)
+    assert released.detail == {"held_by": ["KILL_SWITCH"]}
 
 
 def test_a_deferred_exit_waits_for_its_broker(scenario: OrderScenario) -> None:
