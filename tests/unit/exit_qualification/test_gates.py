@@ -188,7 +188,7 @@ def test_verdicts_are_stored_as_json_with_their_inputs(request_: GateInput) -> N
     assert all(set(entry) == {"gate", "verdict", "detail"} and entry["detail"] for entry in kept)
 
 
-def test_the_end_of_a_hold_is_kept_with_the_input_before() -> None:
+def test_an_ended_hold_is_kept_with_its_input() -> None:
     held, passed = qualify(broker_status=None), qualify()
     released_at, sent_at = datetime(2026, 1, 13, 5, tzinfo=UTC), datetime(2026, 1, 13, 6, tzinfo=UTC)
     released = passed.verdicts_after(held.verdicts_json(), released_at)

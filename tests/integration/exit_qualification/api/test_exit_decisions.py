@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ def ago(**since: float) -> str:
     return (datetime.now(UTC) - timedelta(**since)).isoformat()
 
 
-FILL = {"broker_trade_id": "T1", "quantity": 100, "price": "1010.50", "filled_at": ago()}
+FILL = {"broker_trade_id": "T1", "quantity": 100, "price": "1010.50"}
 FILLED: dict[str, Any] = {"resolution": "filled", "reason": "note", "broker_order_id": "77", "fills": [FILL]}
 
 
@@ -49,8 +50,12 @@ def unknown(scenario: OrderScenario) -> ExitIntent:
     return scenario.expect(intent, IntentStatus.UNKNOWN)
 
 
-def decide(client: TestClient, intent: ExitIntent, status: int = 200, **body: Any) -> dict[str, Any]:
-    answer = client.post(f"/exits/{intent.intent_id}/resolve", json=body)
+def decide(
+    client: TestClient, intent: ExitIntent, status: int = 200, *, fills: Sequence[dict[str, Any]] = (), **body: Any
+) -> dict[str, Any]:
+    """Send a decision; its fills are of now unless they have a time."""
+    timed = [{"filled_at": ago(), **fill} for fill in fills]
+    answer = client.post(f"/exits/{intent.intent_id}/resolve", json={**body, "fills": timed})
     assert answer.status_code == status, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -99,7 +104,7 @@ def test_an_exit_that_came_to_nothing_is_failed(
         {**FILLED, "resolution": "maybe"},
         {**FILLED, "fills": [{**FILL, "filled_at": ago(days=1)}]},
         {**FILLED, "fills": [{**FILL, "filled_at": ago(minutes=10)}]},
-        {**FILLED, "fills": [{**FILL, "filled_at": ago(minutes=-10)}]},
+        {**FILLED, "fills": [{**FILL, "filled_at": ago(hours=-2)}]},
     ],
 )
 def test_a_decision_that_contradicts_itself_is_refused(
