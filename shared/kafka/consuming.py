@@ -94,9 +94,14 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         self._open.close()
         self._positions.revoke()
 
-    def assign(self, positions: Mapping[Partition, int]) -> None:
-        """Read these partitions from these offsets on."""
-        self.ends, self._paused = {}, frozenset()
+    def assign(self, positions: Mapping[Partition, int], log_ends: Mapping[Partition, int] | None = None) -> None:
+        """Read these partitions from these offsets on.
+
+        With the ends of their logs, those with nothing left to read count as read to the end at once. Kafka tells the
+        end of a partition only with the answer to a fetch, which may take half a second.
+        """
+        at_end = {where: end for where, end in (log_ends or {}).items() if positions[where] >= end}
+        self.ends, self._paused = at_end, frozenset()
         self.consumer.assign([TopicPartition(topic, number, at) for (topic, number), at in positions.items()])
         self._positions.assign(positions)
 

@@ -23,7 +23,7 @@ from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
 from shared.errors import ExitflowError, Unavailable
 from shared.kafka.consuming import WatchedConsumer
-from shared.kafka.topics import bounds_of
+from shared.kafka.topics import bounds_of, ends_of
 from shared.outbox.signatures import TrustedKeys
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.row_locks import limit_lock_waits
@@ -131,7 +131,8 @@ class Assignment:
                 self.limits.load(connection, loaded.engine)
                 positions = self._log.start(connection, self._layout, claimed, bounds)
             loaded.engine.watch_loaded()  # sorting may take longer than a transaction may be idle
-        self._consumer.assign(positions)
+        # Asked after the load, which may take seconds: ticks must not overtake trades that arrived meanwhile.
+        self._consumer.assign(positions, ends_of(self._consumer.admin, list(positions)))
         self._waiting, self.is_settled = None, True
         self.engine, self.joined = loaded.engine, JoinedTopics(self._layout, positions)
         # A change of the calendars fences every partition, so the square-off times are those of the claim.
