@@ -57,8 +57,8 @@ chaos-relay: install ## relays and their servers killed and stopped for minutes;
 	@CHAOS_RELAY=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_OUTAGE_S=$(OUTAGE_S) \
 	  CHAOS_MAX_IN_FLIGHT=$(MAX_IN_FLIGHT) $(BIN)/python -m pytest tests/chaos/outbox_relay
 
-chaos-orders: install ## exits under every fault of the broker, then both sides' books compared; SEED and TRADES replay it
-	@CHAOS_ORDERS=1 CHAOS_SEED=$(SEED) CHAOS_TRADES=$(TRADES) $(BIN)/python -m pytest tests/chaos/orders
+chaos-orders: install ## exits under every fault of the broker, then both sides' books compared; SEED, TRADES and EXECUTION replay it
+	@CHAOS_ORDERS=1 CHAOS_SEED=$(SEED) CHAOS_TRADES=$(TRADES) CHAOS_EXECUTION=$(EXECUTION) $(BIN)/python -m pytest tests/chaos/orders
 
 chaos: install ## a whole stack under every kind of fault for minutes, then checked; DURATION_S, SEED, KINDS replay it
 	@CHAOS_STACK=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_KINDS=$(KINDS) \

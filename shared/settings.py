@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import time
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +21,13 @@ from shared.postgres.urls import checked_database_url
 
 PREFIX = "EXITFLOW_"
 _NOT_SETTINGS = frozenset({"EXITFLOW_TESTING", "EXITFLOW_TEST_KAFKA", "EXITFLOW_FAILPOINTS", "EXITFLOW_SECRETS_DIR"})
+
+
+class Execution(StrEnum):
+    """Who decides when an approved exit is sent; exit-orders alone sends orders either way."""
+
+    EXIT_QUALIFICATION = "exit_qualification"
+    TRADE_MANAGEMENT = "trade_management"
 
 
 class Settings(BaseSettings):
@@ -163,6 +171,18 @@ class Settings(BaseSettings):
         None,
         description="trade-api's bearer token, scope read, for asking exit-api for last prices; without it plans "
         "are not compared with the last price",
+    )
+
+    # execution of exits: the same in exit-orders, exit-api and trade-fills
+    execution: Execution = Field(
+        Execution.EXIT_QUALIFICATION,
+        description="who has approved exits executed: `exit_qualification`, or `trade_management` after a look at its "
+        "trade; set it for exit-orders, exit-api and trade-fills alike",
+    )
+    execution_token: SecretStr | None = Field(
+        None,
+        description="trade-fills' bearer token, scopes read and execute, for asking exit-api to execute exits; only "
+        "where EXITFLOW_EXECUTION is trade_management",
     )
 
     # exit-ticks

@@ -18,6 +18,7 @@ from deploy.local.secrets.credentials import Credentials
 from deploy.local.secrets.private_files import write_private
 from deploy.local.secrets.secret_settings import (
     BROKER_CREDENTIALS,
+    EXECUTION_TOKEN,
     EXIT_DATABASE_URL,
     LAST_PRICES_TOKEN,
     TRADE_DATABASE_URL,
@@ -79,7 +80,12 @@ def secret_files(databases: Databases, credentials: ContainerCredentials) -> dic
             for service in PROCESSES
         },
         "roles": _of_roles(databases),
-        "schema": {**as_migrator, **token, LAST_PRICES_TOKEN: credentials.trade_api_token},
+        "schema": {
+            **as_migrator,
+            **token,
+            LAST_PRICES_TOKEN: credentials.trade_api_token,
+            EXECUTION_TOKEN: credentials.execution_token,
+        },
         "topics": _of_kafka_admin(credentials),
         "check": {
             **as_migrator,

@@ -26,6 +26,8 @@ class Scope(StrEnum):
     OPERATE = "operate"
     ADMIN = "admin"
     """Says where orders and credentials go; an operator does not need it."""
+    EXECUTE = "execute"
+    """Asks for the execution of approved exits; only trade management needs it."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def _admit(limiter: RateLimiter, hashed: bytes, caller: Caller, scope: Scope) ->
 Reader = Annotated[Caller, Depends(requires(Scope.READ))]
 Trader = Annotated[Caller, Depends(requires(Scope.TRADE))]
 Operator = Annotated[Caller, Depends(requires(Scope.OPERATE))]
+Executor = Annotated[Caller, Depends(requires(Scope.EXECUTE))]
 
 
 def _find(engine: Engine, hashed: bytes) -> Caller:

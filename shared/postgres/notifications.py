@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from psycopg import Connection as DriverConnection
@@ -43,6 +45,26 @@ def notified(connection: DriverConnection[Any], limit_s: float, *until: Descript
     return _has_notification(connection)
 
 
+def payloads(connection: DriverConnection[Any], limit_s: float) -> list[str]:
+    """Return the payloads of all notifications received; wait at most `limit_s` seconds for a first one.
+
+    Raises
+    ------
+    psycopg.Error
+        The connection is lost.
+    """
+    readable = select.poll()
+    readable.register(connection, select.POLLIN)
+    if received := _received(connection):
+        return received
+    readable.poll(math.ceil(limit_s * 1000))
+    return _received(connection)
+
+
+def _received(connection: DriverConnection[Any]) -> list[str]:
+    return [each.payload for each in connection.notifies(timeout=0)]
+
+
 def _has_notification(connection: DriverConnection[Any]) -> bool:
     return any(True for _ in connection.notifies(timeout=0, stop_after=1))
 
@@ -56,8 +78,8 @@ class ListeningFailed(Unavailable):
 class Listener:
     """One connection for listening to a channel; opened at the first wait. Not thread-safe.
 
-    A notification wakes early and says nothing else: the caller looks for work after every wait. Do not use it
-    through a pooler in transaction mode: it keeps no connection to listen on.
+    A notification may be lost with its connection: the caller looks for work, or is told again, after every wait. Do
+    not use it through a pooler in transaction mode: it keeps no connection to listen on.
     """
 
     def __init__(self, engine: Engine, channel: str) -> None:
@@ -73,13 +95,19 @@ class Listener:
         ListeningFailed
             The database does not answer.
         """
-        try:
-            driver = self._listening().connection.driver_connection
-            assert driver is not None, "an open connection has its driver's"
+        with self._driver() as driver:
             return notified(driver, timeout_s)
-        except (PsycopgError, SQLAlchemyError) as error:
-            self.close()
-            raise ListeningFailed(f"cannot listen to {self._channel}: {type(error).__name__}") from error
+
+    def payloads(self, timeout_s: float) -> list[str]:
+        """Return the payloads of all notifications received, in order; none once the time is over.
+
+        Raises
+        ------
+        ListeningFailed
+            The database does not answer.
+        """
+        with self._driver() as driver:
+            return payloads(driver, timeout_s)
 
     def close(self) -> None:
         """Close the connection and so end the listening."""
@@ -87,6 +115,16 @@ class Listener:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+    @contextmanager
+    def _driver(self) -> Iterator[DriverConnection[Any]]:
+        try:
+            driver = self._listening().connection.driver_connection
+            assert driver is not None, "an open connection has its driver's"
+            yield driver
+        except (PsycopgError, SQLAlchemyError) as error:
+            self.close()
+            raise ListeningFailed(f"cannot listen to {self._channel}: {type(error).__name__}") from error
 
     def _listening(self) -> Connection:
         if self._connection is None:

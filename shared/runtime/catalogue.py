@@ -27,6 +27,7 @@ class Secret(Enum):
     LAST_PRICES_TOKEN = auto()
     CONSOLE_SESSION_KEY = auto()
     POSTBACK_SECRETS = auto()
+    EXECUTION_TOKEN = auto()
 
 
 class Stage(Enum):
@@ -108,7 +109,7 @@ TRADE_FILLS = CataloguedProcess(
     does="closes trades from fills",
     scales_by="partitions",
     databases=_TRADE_SIDE,
-    secrets=(Secret.TRADE_SIGNING_KEY, Secret.EXIT_EVENT_KEYS),
+    secrets=(Secret.TRADE_SIGNING_KEY, Secret.EXIT_EVENT_KEYS, Secret.EXECUTION_TOKEN),
 )
 TRADE_API = CataloguedProcess(
     name="trade-api",

@@ -13,7 +13,7 @@ from deploy.local.secrets.credentials import Credentials
 from deploy.local.secrets.secret_settings import secret_settings
 from deploy.local.state.data_directory import DataDirectory
 from shared.errors import ConfigurationError
-from shared.runtime.catalogue import CONSOLE, EXIT_API, PAPER_BROKER, PROCESSES, TRADE_API
+from shared.runtime.catalogue import CONSOLE, EXIT_API, PAPER_BROKER, PROCESSES, TRADE_API, TRADE_FILLS
 from shared.settings import PREFIX
 
 # Settings a caller may set for all processes; the stack decides the rest, or it is a secret of one of them.
@@ -32,6 +32,7 @@ _OURS = frozenset(
         "HTTP_PORT",
         "PUBLIC_TOKEN",
         "LAST_PRICES_TOKEN",
+        "EXECUTION_TOKEN",
         "EXIT_API_URL",
         "TRADE_API_URL",
         "BROKER_CREDENTIALS",
@@ -77,7 +78,7 @@ class Wiring:
                 f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker),
                 f"{PREFIX}PAPER_BROKER_POSTBACK_URL": f"{self.url(EXIT_API.name)}/postbacks/kite",
             }
-        if service == TRADE_API.name:
+        if service in (TRADE_API.name, TRADE_FILLS.name):
             return {f"{PREFIX}EXIT_API_URL": self.url(EXIT_API.name)}
         if service == CONSOLE.name:
             return {

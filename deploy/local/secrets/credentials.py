@@ -30,6 +30,7 @@ class Credentials(BaseModel):
     operator_token: str = Field(default_factory=new_secret, repr=False)
     console_session_key: str = Field(default_factory=new_secret, repr=False)
     trade_api_token: str = Field(default_factory=new_secret, repr=False)
+    execution_token: str = Field(default_factory=new_secret, repr=False)
     broker_api_key: str = Field(default_factory=new_secret, repr=False)
     broker_api_secret: str = Field(default_factory=new_secret, repr=False)
     broker_access_token: str = Field(default_factory=new_secret, repr=False)

@@ -14,6 +14,7 @@ EXIT_DATABASE_URL = f"{PREFIX}EXIT_DATABASE_URL"
 TRADE_DATABASE_URL = f"{PREFIX}TRADE_DATABASE_URL"
 BROKER_CREDENTIALS = f"{PREFIX}BROKER_CREDENTIALS"
 LAST_PRICES_TOKEN = f"{PREFIX}LAST_PRICES_TOKEN"
+EXECUTION_TOKEN = f"{PREFIX}EXECUTION_TOKEN"
 EVENT_SIGNING_KEY = f"{PREFIX}EVENT_SIGNING_KEY"
 
 _URLS: dict[str, tuple[str, Callable[[Databases, str], str]]] = {
@@ -27,6 +28,7 @@ _SECRETS: dict[Secret, tuple[str, Callable[[Credentials], str]]] = {
     Secret.EXIT_EVENT_KEYS: (f"{PREFIX}EXIT_EVENT_KEYS", Credentials.exit_event_keys),
     Secret.TRADE_EVENT_KEYS: (f"{PREFIX}TRADE_EVENT_KEYS", Credentials.trade_event_keys),
     Secret.LAST_PRICES_TOKEN: (LAST_PRICES_TOKEN, lambda credentials: credentials.trade_api_token),
+    Secret.EXECUTION_TOKEN: (EXECUTION_TOKEN, lambda credentials: credentials.execution_token),
     Secret.CONSOLE_SESSION_KEY: (f"{PREFIX}CONSOLE_SESSION_KEY", lambda credentials: credentials.console_session_key),
     Secret.POSTBACK_SECRETS: (f"{PREFIX}POSTBACK_SECRETS", Credentials.postback_secrets),
 }

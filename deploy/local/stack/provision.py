@@ -35,6 +35,7 @@ def provision(wiring: Wiring, settings: Settings, on_progress: Callable[[str], N
         operator_token=wiring.credentials.operator_token,
         paper_broker_url=wiring.url(PAPER_BROKER.name),
         trade_api_token=wiring.credentials.trade_api_token,
+        execution_token=wiring.credentials.execution_token,
     )
 
 

@@ -6,6 +6,7 @@ The defaults: rollout full, the paper broker connected, a calendar without closi
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Connection, text
 
@@ -15,7 +16,7 @@ from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
 from shared.postgres.migrations import migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
-from shared.runtime.catalogue import TRADE_API
+from shared.runtime.catalogue import TRADE_API, TRADE_FILLS
 
 _APPLICATION = "exitflow-up"
 _OPERATOR = "local-operator"
@@ -55,18 +56,24 @@ def migrate_both(exit_url: str, trade_url: str, on_progress: Callable[[str], Non
 
 
 def set_defaults(
-    exit_url: str, trade_url: str, *, operator_token: str, paper_broker_url: str, trade_api_token: str | None
+    exit_url: str,
+    trade_url: str,
+    *,
+    operator_token: str,
+    paper_broker_url: str,
+    trade_api_token: str | None,
+    execution_token: str | None,
 ) -> None:
     """Set defaults undecided by an operator, in the schemas of the migrator's URLs."""
     _write(
         exit_url, EXIT_QUALIFICATION, lambda connection: _set_exit_side(connection, operator_token, paper_broker_url)
     )
-    if trade_api_token is not None:
-        _write(
-            exit_url,
-            EXIT_QUALIFICATION,
-            lambda connection: store_token(connection, trade_api_token, TRADE_API.name, [Scope.READ]),
-        )
+    for token, name, scopes in (
+        (trade_api_token, TRADE_API.name, [Scope.READ]),
+        (execution_token, TRADE_FILLS.name, [Scope.READ, Scope.EXECUTE]),
+    ):
+        if token is not None:
+            _write(exit_url, EXIT_QUALIFICATION, partial(store_token, token=token, name=name, scopes=scopes))
     _write(trade_url, TRADE_MANAGEMENT, lambda connection: _set_trade_side(connection, operator_token))
 
 

@@ -29,14 +29,15 @@ def provision(
     """Migrate both schemas as the migrator and store the defaults of a trial system.
 
     The defaults: rollout full unless an operator decided otherwise, the paper broker, EXITFLOW_PUBLIC_TOKEN as an
-    operator's token, and EXITFLOW_LAST_PRICES_TOKEN, if set, as the token of trade-api at exit-api. Repeating it is
-    harmless. The roles must exist: `exitflow migrate roles`.
+    operator's token. If set, EXITFLOW_LAST_PRICES_TOKEN becomes the token of trade-api at exit-api, and
+    EXITFLOW_EXECUTION_TOKEN that of trade-fills. Repeating it is harmless. The roles must exist: `exitflow migrate
+    roles`.
     """
     settings = load_settings()
     if settings.public_token is None:
         raise ConfigurationError("EXITFLOW_PUBLIC_TOKEN is not set; set it to the operators' future token")
     exit_url, trade_url = (migrator_url(settings, history) for history in (EXIT_QUALIFICATION, TRADE_MANAGEMENT))
-    prices_token = settings.last_prices_token
+    prices_token, execution_token = settings.last_prices_token, settings.execution_token
     migrate_both(exit_url, trade_url, note)
     set_defaults(
         exit_url,
@@ -44,6 +45,7 @@ def provision(
         operator_token=settings.public_token.get_secret_value(),
         paper_broker_url=paper_broker,
         trade_api_token=None if prices_token is None else prices_token.get_secret_value(),
+        execution_token=None if execution_token is None else execution_token.get_secret_value(),
     )
     if as_json:
         show_json({"user_broker_id": "paper", "root_url": paper_broker, "last_prices_token": prices_token is not None})

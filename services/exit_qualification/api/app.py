@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from services.exit_qualification.account_loss_service import AccountLossService
 from services.exit_qualification.api import (
     account_losses,
+    executions,
     exit_decisions,
     exit_explanations,
     exits,
@@ -62,8 +63,10 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         postback_limits=RateLimiter(settings.postbacks_per_s, clock),
         bulk_exits=BulkExitService(signal_management(settings, clock), clock),
         account_losses=AccountLossService(),
+        execution=settings.execution,
     )
     app.include_router(exit_decisions.router)
+    app.include_router(executions.router)
     app.include_router(exits.router)
     app.include_router(exit_explanations.router)
     app.include_router(nearest_stops.router)

@@ -18,6 +18,7 @@ from services.exit_qualification.orders.brokers.kite.postbacks import PostbackSe
 from shared.broker_hosts import BrokerHosts
 from shared.http.context import ApiContext, context_of
 from shared.http.rate_limits import RateLimiter
+from shared.settings import Execution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class ExitApiContext(ApiContext):
     account_losses: AccountLossService
     postback_secrets: PostbackSecrets
     postback_limits: RateLimiter
+    execution: Execution
 
 
 Context = Annotated[ExitApiContext, Depends(context_of)]

@@ -13,6 +13,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ACCEPTED
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.resolution import Resolution
+from services.exit_qualification.storage.execution_requests import MOST_IN_REQUEST
 from shared.contracts.exits import ErrorDetail, Fill, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import (
@@ -190,6 +191,18 @@ class BulkExit(_Body):
     user_broker_id: UserBrokerId | None = None
     reason_note: Reason
     dry_run: bool = Field(False, description="change nothing; list the effects")
+
+
+class ExecutionRequest(_Body):
+    """Request to execute approved exits."""
+
+    intent_ids: list[UUID] = Field(min_length=1, max_length=MOST_IN_REQUEST)
+
+
+class ExecutionAnswer(BaseModel):
+    """Exits told to exit-orders; those missing are no longer approved."""
+
+    intent_ids: list[UUID]
 
 
 class BulkExitItem(BaseModel):

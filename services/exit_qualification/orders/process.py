@@ -30,6 +30,13 @@ from services.exit_qualification.orders.reconciling.unread_positions import Unre
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
+from services.exit_qualification.orders.sending.asked_exits import (
+    AskedExits,
+    AskedExitsListener,
+    AskedFor,
+    need_not_ask,
+)
+from services.exit_qualification.orders.sending.execution_watch import ExecutionWatch
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.sending.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
@@ -37,11 +44,13 @@ from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms, order_terms
 from services.exit_qualification.orders.work_loop import WorkLoop, always, at_most_every, in_turn, only_if
 from services.exit_qualification.published_signals import PublishedSignals
+from services.exit_qualification.storage.execution_requests import EXECUTION_REQUESTS
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.order_updates import ORDER_UPDATES
 from services.exit_qualification.terms import default_square_off, signal_management
 from shared.clock import Clock, SystemClock
 from shared.contracts.topics import TopicNames
+from shared.errors import ConfigurationError
 from shared.outbox.signatures import event_signer
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
@@ -55,10 +64,11 @@ from shared.runtime.health import Health
 from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import REGISTRY
-from shared.settings import Settings
+from shared.settings import Execution, Settings
 
 RECONCILER, REQUALIFIER, MARKET_DATA = "reconciler", "requalifier", "market-data"
 POSITIONS, LOSSES, STOPS = "positions", "account-losses", "protective-stops"
+EXECUTION_WATCH = "execution-watch"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
 """Longest time for current calls to end after SIGTERM; the process must exit within 10 s.
@@ -66,11 +76,11 @@ STOP_LIMIT_S = 8.0
 A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
 decide it.
 """
-OTHER_THREADS = 10
+OTHER_THREADS = 11
 """Connections besides those of senders and of the readers of books.
 
 Send signal, its listener and that of order updates, reconciler, requalifier, signal counter, market data, positions,
-account losses and protective stops.
+account losses, protective stops and the watch over execution.
 """
 IDLE_S = 1.0
 """Pause between passes of the reconciler while no order is at work; a sent order ends it."""
@@ -83,6 +93,7 @@ QUIET_S = 5.0
 RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
 LOSSES_S = 0.5
+WATCH_S = 1.0
 STOPS_S = 0.1
 """Pause between two passes over protective stops; a waiting exit may need a cancellation by one."""
 
@@ -107,7 +118,7 @@ def build(process: RunningProcess) -> None:
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     clock = SystemClock()
-    brokers, waits, activity = open_adapters(settings, health), _waits(settings, engine), Activity(engine, clock)
+    brokers, waits, activity = open_adapters(settings, health), _waits(settings, engine, clock), Activity(engine, clock)
     around = _Around(settings, engine, open_unit, brokers, health, waits, activity, clock, process.threads.stop)
     loops = [
         *_loops(around),
@@ -122,14 +133,36 @@ def build(process: RunningProcess) -> None:
 
 @dataclass(frozen=True)
 class _Waits:
-    """Waits with early ends: once an exit is approved, and once a broker posted an update of an order."""
+    """Waits with early ends: once an exit may be sent, and once a broker posted an update of an order.
+
+    Attributes
+    ----------
+    asked:
+        Returns the exits that trade management has asked for, as received by the first wait.
+    """
 
     approved: Pause
     updated: Pause
+    asked: AskedFor = need_not_ask
 
 
-def _waits(settings: Settings, engine: Engine) -> _Waits:
-    """Return waits for notifications of the database; a pooler in transaction mode passes none on."""
+def _waits(settings: Settings, engine: Engine, clock: Clock) -> _Waits:
+    """Return waits for notifications of the database; a pooler in transaction mode passes none on.
+
+    Raises
+    ------
+    ConfigurationError
+        Trade management executes exits, but its requests could not arrive.
+    """
+    if settings.execution is Execution.TRADE_MANAGEMENT:
+        if settings.database_pooler:
+            raise ConfigurationError(
+                "EXITFLOW_EXECUTION=trade_management needs notifications of the database, which no pooler in "
+                "transaction mode passes on; give exit-orders a direct URL, and EXITFLOW_DATABASE_POOLER=false"
+            )
+        asked = AskedExits(clock)
+        requests = AskedExitsListener(Listener(engine, EXECUTION_REQUESTS), asked)
+        return _Waits(requests.wait, Listener(engine, ORDER_UPDATES).wait, asked.now)
     if settings.database_pooler:
         return _Waits(threading.Event().wait, threading.Event().wait)
     return _Waits(Listener(engine, TO_SEND).wait, Listener(engine, ORDER_UPDATES).wait)
@@ -166,11 +199,21 @@ def _loops(around: _Around) -> list[WorkLoop]:
     external = ExternalExits(open_unit, brokers, terms, clock, Rest(clock), UnreadPositions(around.health))
     return [
         *_order_loops(around, skipped),
+        *_execution_watch(around),
         WorkLoop(REQUALIFIER, _requalify(around, skipped), always(REQUALIFY_S)),
         WorkLoop(MARKET_DATA, _market_data(around), always(MARKET_DATA_S)),
         WorkLoop(POSITIONS, external.look_once, external.pause_s),
         WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), always(LOSSES_S)),
     ]
+
+
+def _execution_watch(around: _Around) -> list[WorkLoop]:
+    """Return the watch over exits that trade management does not ask for; none where it need not."""
+    if around.settings.execution is Execution.EXIT_QUALIFICATION:
+        return []
+    watch = ExecutionWatch(around.open_unit, around.waits.asked, around.health, around.clock)
+    look_once = _often_while(around.activity.anything_unsent, around.clock, watch.look_once)
+    return [WorkLoop(EXECUTION_WATCH, look_once, always(WATCH_S))]
 
 
 def _requalify(around: _Around, skipped: SkippedTrades) -> Callable[[], bool]:
@@ -237,7 +280,7 @@ def _order_loops(around: _Around, skipped: SkippedTrades) -> list[WorkLoop]:
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S, clock)
     placed = PlacedOrders(brokers, readers, outcomes, on_open=passes.ring)
     service = _execution(around, skipped, signal, outcomes, placed, passes)
-    stops = ProtectiveStops(open_unit, brokers, terms, skipped, clock, on_triggered=passes.ring)
+    stops = ProtectiveStops(open_unit, brokers, terms, skipped, clock, waits.asked, on_triggered=passes.ring)
     sender = signal.answering(service.execute_next)
 
     def send_look() -> bool:
@@ -259,7 +302,7 @@ def _order_loops(around: _Around, skipped: SkippedTrades) -> list[WorkLoop]:
 
 def _next_due_s(around: _Around) -> float | None:
     with look(around.engine) as connection:
-        return OrderQueues(connection).next_due_s(around.terms.in_flight)
+        return OrderQueues(connection).next_due_s(around.terms.in_flight, around.waits.asked())
 
 
 def _execution(
@@ -281,6 +324,7 @@ def _execution(
         SquareOffRace(around.open_unit, default_square_off(around.settings), around.clock),
         outcomes,
         read=read_filled,
+        asked=around.waits.asked,
         on_more=signal.ring,
         on_claimed=signal.claimed,
         on_placed=placed.look,

@@ -35,8 +35,12 @@ _BUT_FOR_STOPS = f"""
 _STOP_AT_BROKER = """
 EXISTS (SELECT FROM protective_stops ps
          WHERE ps.trade_id = i.trade_id AND ps.ended_at IS NULL AND ps.status <> 'WANTED')"""
+IS_ASKED_FOR = """
+(CAST(:asked AS uuid[]) IS NULL OR i.intent_id IN (SELECT unnest(CAST(:asked AS uuid[]))))"""
+"""The exit may be executed: trade management has asked for it, or need not ask."""
 _APPROVED = f"""
 {_BUT_FOR_STOPS}
+   AND {IS_ASKED_FOR}
    AND NOT {_STOP_AT_BROKER}
 """
 _MAY_BE_SENT = f"""
@@ -57,7 +61,8 @@ SELECT extract(epoch FROM min(greatest(i.claimed_until, bu.free_at, i.created_at
   {_APPROVED}
    AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
 """)  # noqa: S608  # the conditions of our own gates
-_IS_APPROVED = "a.status = 'APPROVED' AND a.executable AND a.deleted_at IS NULL"
+_ANY_APPROVED = f"""
+exit_intents i WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL AND {IS_ASKED_FOR}"""
 FIND_PENDING_APPROVED = text(f"""
 -- exit_intents.find_pending_approved: the first exits of each account, the account with the first exit of all first,
 -- then more of each. No row is waited for: a held one stops no other exit. An account with its most orders on their
@@ -73,7 +78,7 @@ ranked AS MATERIALIZED (
     FROM approved
   WINDOW of_account AS (PARTITION BY user_broker_id ORDER BY rank, created_at, intent_id))
 SELECT i.intent_id, i.trade_id, i.user_broker_id, i.symbol, i.leg IS NOT NULL,
-       (SELECT count(*) FROM exit_intents a WHERE {_IS_APPROVED})
+       (SELECT count(*) FROM {_ANY_APPROVED})
   FROM ranked r
   JOIN exit_intents i ON i.intent_id = r.intent_id
   JOIN open_trades t ON t.trade_id = i.trade_id
@@ -85,10 +90,33 @@ SELECT i.intent_id, i.trade_id, i.user_broker_id, i.symbol, i.leg IS NOT NULL,
 HELD_BY_STOPS = text(f"""
 -- exit_intents.held_by_stops: trades with an exit ready to be sent but for the stop at the broker
 SELECT DISTINCT i.trade_id {_BUT_FOR_STOPS}
+   AND {IS_ASKED_FOR}
    AND (CAST(:trade_id AS uuid) IS NULL OR i.trade_id = :trade_id)
    AND coalesce(i.claimed_until <= clock_timestamp(), true)
    AND {_STOP_AT_BROKER}
 """)  # the conditions of our own gates
+NOT_ASKED_FOR = text(f"""
+-- exit_intents.not_asked_for: ready to be sent, but for a request of trade management
+SELECT i.intent_id, i.trade_id {_BUT_FOR_STOPS}
+   AND NOT {IS_ASKED_FOR}
+   AND coalesce(i.claimed_until <= clock_timestamp(), true)
+ ORDER BY i.created_at, i.intent_id
+ LIMIT :limit
+""")  # the conditions of our own gates
+NOTE_NOT_ASKED_FOR = text("""
+-- exit_intents.note_not_asked_for: exits show that they wait for trade management, and no longer once they do not
+UPDATE exit_intents
+   SET error_code = CASE WHEN error_code = :code THEN NULL ELSE :code END,
+       error_message = CASE WHEN error_code = :code THEN NULL ELSE :message END,
+       version = version + 1
+ WHERE intent_id IN (
+   SELECT i.intent_id FROM exit_intents i
+    WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
+      AND (i.intent_id = ANY (CAST(:intent_ids AS uuid[]))) <> (i.error_code IS NOT DISTINCT FROM :code)
+    ORDER BY i.intent_id
+    LIMIT :limit
+      FOR UPDATE OF i SKIP LOCKED)
+""")
 LAPSE_CLAIMS = text("""
 -- exit_intents.lapse_claims: whoever was sending these is late or dead
 UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = version + 1
@@ -147,7 +175,7 @@ SELECT {ANY_UNSENT}
 """)
 ANYTHING_APPROVED = text(f"""
 -- exit_intents.anything_approved
-SELECT EXISTS (SELECT FROM exit_intents a WHERE {_IS_APPROVED})
+SELECT EXISTS (SELECT FROM {_ANY_APPROVED})
 """)  # noqa: S608  # the condition above
 _IS_IN_TIME = "coalesce(i.expires_at > statement_timestamp(), true)"
 TO_REQUALIFY = text(f"""
@@ -201,6 +229,11 @@ SELECT symbol, last_price, last_ts FROM tick_symbols WHERE symbol = ANY (CAST(:s
 """)
 NOW = text("SELECT clock_timestamp()")
 
+Asked = Collection[UUID] | None
+"""Exits that trade management has asked for; None: it need not ask."""
+
+AWAITS_TRADE_MANAGEMENT = "AWAITS_TRADE_MANAGEMENT"
+AWAITS_MESSAGE = "trade management has not asked for its execution; see /readyz of trade-fills"
 ACCOUNT_DISCONNECTED = "ACCOUNT_DISCONNECTED"
 DISCONNECTED_MESSAGE = "the user broker is DISCONNECTED; an operator must connect it"
 
@@ -238,24 +271,37 @@ class OrderQueues:
         assert isinstance(at, datetime)
         return at
 
-    def next_due_s(self, in_flight: int) -> float | None:
+    def next_due_s(self, in_flight: int, asked: Asked = None) -> float | None:
         """Return the seconds until `ask_pending_approved` may find something, 0 or less: now; None: nothing waits."""
-        ((due_s,),) = fetch(self._connection, NEXT_DUE, {"in_flight": in_flight})
+        ((due_s,),) = fetch(self._connection, NEXT_DUE, {"in_flight": in_flight, "asked": _ids(asked)})
         return None if due_s is None else float(due_s)
 
-    def ask_pending_approved(self, accounts: int, of_account: int, in_flight: int) -> Answer[list[PendingApproved]]:
+    def ask_pending_approved(
+        self, accounts: int, of_account: int, in_flight: int, asked: Asked = None
+    ) -> Answer[list[PendingApproved]]:
         """Ask for intents free to be sent, account by account, locked with their trades.
 
         The account with the exit of the highest rank, then the oldest, comes first, and so do its exits. Skip rows
         locked by others, and accounts with `in_flight` orders on their way.
         """
-        asked = {
+        given = {
             "ranks": [str(reason) for reason in ExitReason],
             "in_flight": in_flight,
             "of_account": of_account,
             "limit": accounts * of_account,
+            "asked": _ids(asked),
         }
-        return ask(self._connection, FIND_PENDING_APPROVED, asked, lambda rows: [PendingApproved(*it) for it in rows])
+        return ask(self._connection, FIND_PENDING_APPROVED, given, lambda rows: [PendingApproved(*it) for it in rows])
+
+    def not_asked_for(self, asked: Asked) -> dict[UUID, UUID]:
+        """Return the exits ready to be sent but for a request of trade management, with their trades."""
+        rows = fetch(self._connection, NOT_ASKED_FOR, {"asked": _ids(asked), "limit": LIMIT})
+        return dict(rows)
+
+    def note_not_asked_for(self, intent_ids: Collection[UUID]) -> None:
+        """Set the error AWAITS_TRADE_MANAGEMENT of these approved exits, and clear it from all others."""
+        about = {"code": AWAITS_TRADE_MANAGEMENT, "message": AWAITS_MESSAGE, "limit": LIMIT}
+        self._connection.execute(NOTE_NOT_ASKED_FOR, about | {"intent_ids": sorted(intent_ids)})
 
     def lapse_claims(self) -> int:
         """Change SUBMITTING → UNKNOWN for expired claims; return how many."""
@@ -279,9 +325,9 @@ class OrderQueues:
         ((found,),) = fetch(self._connection, ANYTHING_UNSENT, {})
         return bool(found)
 
-    def anything_approved(self) -> bool:
+    def anything_approved(self, asked: Asked = None) -> bool:
         """Return whether an approved exit waits to be sent, for whatever reason."""
-        ((found,),) = fetch(self._connection, ANYTHING_APPROVED, {})
+        ((found,),) = fetch(self._connection, ANYTHING_APPROVED, {"asked": _ids(asked)})
         return bool(found)
 
     def to_requalify(self) -> list[ExitIntent]:
@@ -309,3 +355,7 @@ class OrderQueues:
 
     def _intents(self, statement: TextClause, **parameters: object) -> list[ExitIntent]:
         return to_intents(fetch(self._connection, statement, {"limit": LIMIT, **parameters}))
+
+
+def _ids(asked: Asked) -> list[UUID] | None:
+    return None if asked is None else list(asked)

@@ -20,7 +20,7 @@ from services.exit_qualification.domain.protective_stop import (
     planned_trigger,
 )
 from services.exit_qualification.storage.book_days import books_began
-from services.exit_qualification.storage.order_queues import HELD_BY_STOPS
+from services.exit_qualification.storage.order_queues import HELD_BY_STOPS, IS_ASKED_FOR, Asked
 from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus, TradeStatus
 from shared.errors import StaleVersion
 from shared.exit_rules.protective_stop import follows_trail
@@ -153,12 +153,13 @@ _CONDITIONS = {
                    UNION ALL SELECT stop_id FROM protective_stops WHERE broker_order_id = :order_id)""",
     "before": "s.stop_id < :before",
 }
-EXITS_DUE = text("""
+EXITS_DUE = text(f"""
 -- protective_stops.exits_due: approved exits of an account: they take its orders first, unless they wait
-SELECT EXISTS (SELECT FROM exit_intents
+SELECT EXISTS (SELECT FROM exit_intents i
                 WHERE status = 'APPROVED' AND executable AND deleted_at IS NULL AND user_broker_id = :user_broker_id
-                  AND coalesce(claimed_until <= clock_timestamp(), true))
-""")
+                  AND coalesce(claimed_until <= clock_timestamp(), true)
+                  AND {IS_ASKED_FOR})
+""")  # noqa: S608  # a condition of our own
 NOTE_HELD = text("""
 -- protective_stops.note_held: exits waiting for the cancellation of their trade's stop say so
 UPDATE exit_intents i
@@ -263,10 +264,13 @@ class ProtectiveStopRepository:
         }
         return self._connection.execute(WANT, row).rowcount == 1
 
-    def standing(self, user_broker_id: str | None = None) -> list[StandingStop]:
-        """Return the stops not ended, oldest first, with the facts for their terms."""
+    def standing(self, user_broker_id: str | None = None, asked: Asked = None) -> list[StandingStop]:
+        """Return the stops not ended, oldest first, with the facts for their terms.
+
+        Only an exit that may be executed ends a stop: with none in sight, the stop protects the trade.
+        """
         given = {"user_broker_id": user_broker_id, "limit": MOST_STANDING}
-        held = self._trades_held(None)
+        held = self._trades_held(None, asked)
         return [_standing(row, held) for row in fetch(self._connection, STANDING, given)]
 
     def ended_today(self, book_days: Mapping[str, BookDay], within: timedelta) -> list[ProtectiveStop]:
@@ -324,9 +328,10 @@ SELECT {COLUMNS} FROM protective_stops s WHERE {" AND ".join(conditions) or "tru
         given = {"held": [str(status) for status in HELD], "after": after, "limit": limit}
         return [_missing(row) for row in fetch(self._connection, MISSING, given)]
 
-    def exits_due(self, user_broker_id: str) -> bool:
+    def exits_due(self, user_broker_id: str, asked: Asked = None) -> bool:
         """Return whether exits of the account wait to be sent."""
-        ((found,),) = fetch(self._connection, EXITS_DUE, {"user_broker_id": user_broker_id})
+        given = {"user_broker_id": user_broker_id, "asked": None if asked is None else list(asked)}
+        ((found,),) = fetch(self._connection, EXITS_DUE, given)
         return bool(found)
 
     def note_held(self) -> None:
@@ -359,9 +364,10 @@ RETURNING {COLUMNS}""")  # noqa: S608  # names of our own columns
             raise StaleVersion(f"protective stop {stop.stop_id} has changed since version {stop.version}")
         return _stop(tuple(row))
 
-    def _trades_held(self, trade_id: UUID | None) -> set[UUID]:
+    def _trades_held(self, trade_id: UUID | None, asked: Asked = None) -> set[UUID]:
         """Return trades, or the one, with an exit ready to be sent but for their stop."""
-        return {held for (held,) in fetch(self._connection, HELD_BY_STOPS, {"trade_id": trade_id})}
+        given = {"trade_id": trade_id, "asked": None if asked is None else list(asked)}
+        return {held for (held,) in fetch(self._connection, HELD_BY_STOPS, given)}
 
 
 def _standing(row: tuple[Any, ...], held: Collection[UUID]) -> StandingStop:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.intent_log import IntentLog
+from services.trade_management.fills.reading import tells_approval
 from services.trade_management.metrics import BATCH_SECONDS
 from services.trade_management.trade_management_service import CONSUMER
 from shared.back_off import BackOff
@@ -62,6 +63,11 @@ class FillConsumer:
 
     A replaced topic, or one with records removed unread, is read from its current beginning; the inbox makes this
     safe. Missed records are stored as a gap, and the process is not ready until the gap is acknowledged.
+
+    Parameters
+    ----------
+    on_approved:
+        Called once a record tells of an approved exit, before the records are applied.
     """
 
     def __init__(
@@ -72,11 +78,13 @@ class FillConsumer:
         batches: FillBatches,
         health: Health,
         clock: Clock,
+        on_approved: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._batches = batches
         self._health = health
         self._clock = clock
+        self._on_approved = on_approved
         self._log = IntentLog(settings, engine, topic)
         self._gaps = GapReport(engine, CONSUMER, health, clock, ADVICE)
 
@@ -90,7 +98,9 @@ class FillConsumer:
         self._gaps.show()
         topics = self._log.begin()
         with WatchedConsumer(self._settings, CONSUMER, topics, self._health, self._clock) as consumer:
-            membership = FillMembership(consumer, self._log, self._batches, self._gaps, self._health, self._clock, stop)
+            membership = FillMembership(
+                consumer, self._log, self._batches, self._gaps, self._health, self._clock, stop, self._on_approved
+            )
             membership.subscribe()
             try:
                 yield membership.step
@@ -118,6 +128,7 @@ class FillMembership:
         health: Health,
         clock: Clock,
         stop: Stop,
+        on_approved: Callable[[], None] | None = None,
     ) -> None:
         self._consumer = consumer
         self._log = log_
@@ -126,6 +137,7 @@ class FillMembership:
         self._health = health
         self._clock = clock
         self._stop = stop
+        self._on_approved = on_approved
         self._back_off = BackOff()
         self._done: dict[Partition, int] = {}
         self._commit_by_s: float | None = None
@@ -150,6 +162,8 @@ class FillMembership:
         self._gaps.show()
         self._revoked.clear()
         records = self._consumer.take(MOST_RECORDS, QUIET_S if self._done else POLL_S)
+        if self._on_approved is not None and any(tells_approval(record) for record in records):
+            self._on_approved()
         if self._waiting is not None:
             self._take_up(self._waiting)
         if self._work(self._still_ours(records)) and self._is_commit_due(anything_came=bool(records)):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Engine
 
+from services.trade_management.execution.exit_executor import exit_executor
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FILLS, FillConsumer
 from services.trade_management.fills.waiting_fills import WaitingFills
@@ -33,21 +36,37 @@ DEAD_LETTER_TIMEOUT_MS = 10_000
 
 
 def build(process: RunningProcess) -> None:
-    """Add the consumer of fills, the retry of waiting fills and the feed of user brokers."""
+    """Add the consumer of fills, the retry of waiting fills, the feed of user brokers and the execution of exits.
+
+    Raises
+    ------
+    ConfigurationError
+        The database is not set, or trade management executes exits and has no token for it.
+    """
     settings, health, clock = process.settings, process.health, process.clock
     engine = process.open_database(settings.require_trade_database(), TRADE_MANAGEMENT, LOOPS, planner=BY_INDEX)
     process.prune(engine, Pruned.INBOX, settings.inbox_keep_days)
     health.fine(FILLS)
-    process.threads.add("fills", fill_consumer(settings, engine, health, clock).run)
+    executor = exit_executor(settings, engine, health)
+    on_approved = None if executor is None else executor.look_now
+    process.threads.add("fills", fill_consumer(settings, engine, health, clock, on_approved).run)
     process.threads.add("waiting-fills", waiting_fills(settings, engine, health, clock).run)
     process.threads.add("user-brokers", user_broker_feed(settings, engine, health, clock).run)
+    if executor is not None:
+        process.threads.add("execution", executor.run)
 
 
-def fill_consumer(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FillConsumer:
+def fill_consumer(
+    settings: Settings,
+    engine: Engine,
+    health: Health,
+    clock: Clock,
+    on_approved: Callable[[], None] | None = None,
+) -> FillConsumer:
     """Return a consumer for the settings' environment, not started."""
     topics = TopicNames(settings.kafka_topic_prefix)
     batches = _batches(settings, engine, clock)
-    return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), batches, health, clock)
+    return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), batches, health, clock, on_approved)
 
 
 def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clock) -> WaitingFills:

@@ -32,6 +32,11 @@ SELECT {", ".join(_FACTS)} FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS u
    FOR UPDATE SKIP LOCKED
 """)  # noqa: S608  # columns of our own
 
+OPEN_QUANTITIES = text("""
+-- trades.open_quantities
+SELECT trade_id, open_quantity FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[])) AND status = 'OPEN'
+""")
+
 EXISTING = text("""
 -- trades.existing
 SELECT trade_id FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
@@ -133,6 +138,11 @@ class TradeRepository:
         columns: dict[str, list[Any]] = {name: [getattr(trade, name) for trade, _ in trades] for name in _FACTS}
         rows = fetch(self._connection, INSERT, columns | {"exit_plan": [plan for _, plan in trades]})
         return {row[0]: _stored(dict(zip(_COLUMN_NAMES, row, strict=True))) for row in rows}
+
+    def open_quantities(self, trade_ids: Collection[UUID]) -> dict[UUID, int]:
+        """Return the open quantities of those of these trades that are open."""
+        rows = fetch(self._connection, OPEN_QUANTITIES, {"trade_ids": list(trade_ids)})
+        return {trade_id: int(quantity) for trade_id, quantity in rows}
 
     def get(self, trade_id: UUID) -> StoredTrade:
         """Return a trade.

@@ -1,25 +1,28 @@
 """Whatever the broker does, its books and ours agree to the share and the paisa, and no trade has two orders at a time.
 
-`make chaos-orders` is the long form; `make chaos-orders SEED=7 TRADES=200` replays a schedule.
+`make chaos-orders` is the long form; `make chaos-orders SEED=7 TRADES=200` replays a schedule, and
+`EXECUTION=trade_management` has trade management execute the exits.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.intent_state_machine import LIVE
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.sending.asked_exits import need_not_ask
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_budgets import OrderLimits
@@ -30,13 +33,17 @@ from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.protective_stop import ProtectiveStopTerms
 from shared.money import from_units
 from shared.postgres.audit import Act
+from shared.settings import Execution
 from tests.chaos.orders.books import Books
-from tests.chaos.orders.extent import SEED, TRADES
+from tests.chaos.orders.extent import EXECUTIONS, SEED, TRADES
 from tests.chaos.orders.market_of_faults import STOP_FAULTS, MarketOfFaults
+from tests.chaos.orders.orchestrator import Orchestrator
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.test_broker_contract import kite_brokers
+from tests.integration.exit_qualification.trade_management import trade_management
 from tests.integration.paper_broker.conftest import RunningBroker, running_broker
 from tests.integration.trade_management import ledger
+from tests.support.servers import Database
 from tests.support.waiting import wait_until
 
 AT_A_TIME = 6
@@ -68,6 +75,7 @@ class Run:
     market: MarketOfFaults
     books: Books
     dice: random.Random
+    orchestrator: Orchestrator | None = None
     trades: dict[str, OpenTrade] = field(default_factory=dict)
     by_hand: Counter[str] = field(default_factory=Counter)
     done: set[UUID] = field(default_factory=set)
@@ -103,6 +111,7 @@ class Run:
 
     def _arm(self, symbol: str, quantity: int) -> None:
         """Let the broker hold a stop of a trade, under a fault, while the price moves."""
+        self._orchestrate()
         while self.scenario.sender.execute_next():  # a stop is sent after approved exits
             pass
         self.market.fault(symbol, quantity, STOP_FAULTS)
@@ -121,6 +130,7 @@ class Run:
         self._detect(remaining)
         self._keep_stops()
         self._move_prices()
+        self._orchestrate()
         for _ in range(self.dice.randint(0, AT_A_TIME)):
             if self.is_disturbed and self.dice.random() < 0.3:
                 self.market.disturb("place")
@@ -140,6 +150,10 @@ class Run:
         self.scenario.compare_positions()
         unbounded = self.market.overfillable | self.by_hand.keys()
         assert list(self.books.oversold(self.trades, unbounded)) == []
+
+    def _orchestrate(self) -> None:
+        if self.orchestrator is not None:
+            self.orchestrator.step(is_disturbed=self.is_disturbed)
 
     def _detect(self, remaining: dict[UUID, int]) -> None:
         with self.scenario.engine.begin() as connection:
@@ -167,6 +181,13 @@ class Run:
             left = sorted(trade.symbol for trade in self.trades.values() if trade.trade_id not in self.done)
             assert self.scenario.clock.monotonic() < deadline, f"still open after {LIMIT_S} s: {left}"
 
+    def settled(self) -> bool:
+        """Read the books once more; return whether no exit is left to be decided."""
+        self.scenario.reconciler.reconcile_once()
+        self.scenario.requalification.requalify_once()
+        with self.scenario.engine.begin() as connection:
+            return not connection.execute(BUSY, {"live": sorted(LIVE)}).scalars().all()
+
 
 def protected_plan(direction: Direction) -> ExitPlan:
     """A plan whose stop the broker holds too."""
@@ -183,24 +204,30 @@ def connect(engine: Engine, paper: RunningBroker) -> None:
         switches.put_broker(there, Act("test", "set up"), book_days=BOOK_DAYS)
 
 
+@pytest.mark.parametrize("execution", EXECUTIONS)
 def test_broker_books_and_ours_agree_after_any_fault_schedule(
-    exit_engine: Engine, trade_engine: Engine, tmp_path: Path
+    execution: Execution, exit_engine: Engine, trade_engine: Engine, database: Database, tmp_path: Path
 ) -> None:
     dice = random.Random(SEED)
-    with running_broker(tmp_path) as paper:
+    with ExitStack() as stack:
+        paper = stack.enter_context(running_broker(tmp_path))
         connect(exit_engine, paper)
-        scenario = OrderScenario(exit_engine, kite_brokers("127.0.0.1"), TERMS, SystemClock())
+        orchestrator, asked = None, need_not_ask
+        if execution is Execution.TRADE_MANAGEMENT:
+            trades = stack.enter_context(trade_management(exit_engine, trade_engine, database))
+            orchestrator, asked = Orchestrator(trades, random.Random(SEED)), trades.asked
+        scenario = OrderScenario(exit_engine, kite_brokers("127.0.0.1"), TERMS, SystemClock(), asked=asked)
         books = Books(exit_engine, trade_engine, paper)
-        run = Run(scenario, paper, trade_engine, MarketOfFaults(paper, dice), books, dice)
+        run = Run(scenario, paper, trade_engine, MarketOfFaults(paper, dice), books, dice, orchestrator)
         while len(run.trades) < TRADES:
             for _ in range(min(AT_A_TIME, TRADES - len(run.trades))):
                 run.open_trade()
             run.step()
         run.finish()
         wait_until(lambda: not paper.anything_due(), "nothing more comes to an order")
-        scenario.reconciler.reconcile_once()
+        wait_until(run.settled, "every order is decided")
         scenario.compare_positions()
         books.close_trades()
         assert books.differences(list(run.trades.values())) == [], (
-            f"replay: make chaos-orders SEED={SEED} TRADES={TRADES}"
+            f"replay: make chaos-orders SEED={SEED} TRADES={TRADES} EXECUTION={execution}"
         )

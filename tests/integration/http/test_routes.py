@@ -113,7 +113,7 @@ def test_only_exit_side_says_retry_for_unknown_trade(apis: dict[str, Api]) -> No
 
 def test_caller_learns_name_and_scopes_of_token(api: Api) -> None:
     answer = api.client.get("/whoami", headers=AUTHORIZATION)
-    assert answer.json() == {"name": "alma", "scopes": ["admin", "operate", "read", "trade"]}
+    assert answer.json() == {"name": "alma", "scopes": ["admin", "execute", "operate", "read", "trade"]}
     assert api.client.get("/whoami", headers={"Authorization": "Bearer another"}).status_code == 401
 
 

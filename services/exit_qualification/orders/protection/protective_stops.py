@@ -38,6 +38,7 @@ from services.exit_qualification.orders.reconciling.broker_books import (
     read_single_orders,
 )
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
+from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
@@ -75,6 +76,8 @@ class ProtectiveStops:
 
     Parameters
     ----------
+    asked:
+        Returns the exits that trade management has asked for; no other exit ends a stop.
     on_triggered:
         Called once a triggered stop has become an exit.
     """
@@ -86,14 +89,16 @@ class ProtectiveStops:
         terms: OrderTerms,
         skipped: SkippedTrades,
         clock: Clock,
+        asked: AskedFor = need_not_ask,
         on_triggered: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
         self._skipped = skipped
         self._clock = clock
+        self._asked = asked
         self._records = StopRecords(open_unit, terms, on_triggered)
-        self._placing = StopPlacing(open_unit, terms)
+        self._placing = StopPlacing(open_unit, terms, asked)
         self._readers = AccountReaders(terms.pass_limit.total_seconds())
         self._follow_again_s = 0.0
         self._watch_again_s: dict[str, float] = {}
@@ -140,7 +145,7 @@ class ProtectiveStops:
     def _keep_accounts(self) -> None:
         with self._open_unit() as uow:
             stops = ProtectiveStopRepository(uow.connection)
-            standing = stops.standing()
+            standing = stops.standing(asked=self._asked())
             accounts = SwitchRepository(uow.connection).brokers()
             if any(each.exit_waits for each in standing):
                 stops.note_held()
@@ -177,7 +182,7 @@ class ProtectiveStops:
         broker = self._brokers.port(account)
         self._look_up(account, broker, standing)
         with self._open_unit() as uow:
-            current = ProtectiveStopRepository(uow.connection).standing(account.user_broker_id)
+            current = ProtectiveStopRepository(uow.connection).standing(account.user_broker_id, self._asked())
             now = OrderQueues(uow.connection).now()
         for each in current:
             if each.stop.may_be_at_broker:

@@ -25,6 +25,7 @@ from services.exit_qualification.orders.brokers.port import (
     TokenExpired,
     stop_order,
 )
+from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import PositionKey
@@ -61,9 +62,10 @@ class StopPlacing:
     a refusal an exit of the trade would have to wait until the books prove the absence of the order.
     """
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], terms: OrderTerms) -> None:
+    def __init__(self, open_unit: Callable[[], UnitOfWork], terms: OrderTerms, asked: AskedFor = need_not_ask) -> None:
         self._open_unit = open_unit
         self._terms = terms
+        self._asked = asked
         self._gates = ExitQualificationService()
 
     def place(
@@ -98,7 +100,7 @@ class StopPlacing:
             standing = stops.lock(wanted.stop)
             terms, now = standing.wanted, OrderQueues(uow.connection).now()
             waits = standing.stop.claimed_until is not None and standing.stop.claimed_until > now
-            if not isinstance(terms, StopTerms) or waits or stops.exits_due(account.user_broker_id):
+            if not isinstance(terms, StopTerms) or waits or stops.exits_due(account.user_broker_id, self._asked()):
                 return None
             refusal = self._refusal(uow, trade, standing, terms, missing)
             if refusal is not None:

@@ -33,6 +33,7 @@ from services.exit_qualification.orders.requalifying.locked_exit import (
     qualify_all_again,
     slot_exits,
 )
+from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.reservations import NOTHING_RESERVED, Reservation, commit_reserving
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
@@ -121,6 +122,8 @@ class OrderClaims:
     seems_late:
         Returns whether a trade's square-off time has passed: its broker is asked before its exit is sent. It is called
         within a transaction.
+    asked:
+        Returns the exits that trade management has asked for.
     """
 
     def __init__(
@@ -133,6 +136,7 @@ class OrderClaims:
         skipped: SkippedTrades,
         pace: CallPace,
         seems_late: Callable[[ExitIntent, int], bool],
+        asked: AskedFor = need_not_ask,
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
@@ -142,6 +146,7 @@ class OrderClaims:
         self._skipped = skipped
         self._pace = pace
         self._seems_late = seems_late
+        self._asked = asked
 
     def claim(self, accounts: int) -> Claimed:
         """Claim the next batches, at most one for each of so many accounts, all in one transaction.
@@ -152,7 +157,7 @@ class OrderClaims:
         with self._open_unit() as uow:
             found = self._find(uow, accounts)
             if not found:
-                return Claimed(found=False, is_more=OrderQueues(uow.connection).anything_approved())
+                return Claimed(found=False, is_more=OrderQueues(uow.connection).anything_approved(self._asked()))
             is_more = found[0].approved > len(found)
             try:
                 with own_row_only():
@@ -167,7 +172,9 @@ class OrderClaims:
         """Return exits of the first accounts, of each as many as its broker takes in a moment."""
         terms, batches = self._terms, defaultdict[str, list[PendingApproved]](list)
         with pipelined(uow.connection):  # together with the beginning of the transaction
-            finding = OrderQueues(uow.connection).ask_pending_approved(accounts, terms.largest_batch, terms.in_flight)
+            finding = OrderQueues(uow.connection).ask_pending_approved(
+                accounts, terms.largest_batch, terms.in_flight, self._asked()
+            )
         for pending in finding.get():
             batches[pending.user_broker_id].append(pending)
         return [

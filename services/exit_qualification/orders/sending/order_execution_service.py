@@ -12,6 +12,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import Accepted, BrokerPort, Brokers
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
+from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.claim_sender import ClaimSender
 from services.exit_qualification.orders.sending.clearances import Clearances
@@ -39,6 +40,8 @@ class OrderExecutionService:
     read:
         Reads the accepted orders of a quick broker before they are recorded: orders filled at once are
         recorded as placed and filled together.
+    asked:
+        Returns the exits that trade management has asked for.
     on_more:
         Called if there may be more for another sender.
     on_claimed:
@@ -61,6 +64,7 @@ class OrderExecutionService:
         outcomes: OrderOutcomes,
         *,
         read: Read | None = None,
+        asked: AskedFor = need_not_ask,
         on_more: Callable[[], None] = lambda: None,
         on_claimed: Callable[[bool, bool], None] = lambda _is_any, _is_more: None,
         on_placed: Callable[[UserBroker, Sequence[ExitIntent]], None] = lambda _account, _placed: None,
@@ -68,7 +72,7 @@ class OrderExecutionService:
     ) -> None:
         self._pace = CallPace()
         self._claims = OrderClaims(
-            open_unit, brokers, qualification, terms, clock, skipped, self._pace, race.seems_late
+            open_unit, brokers, qualification, terms, clock, skipped, self._pace, race.seems_late, asked
         )
         self._sender = ClaimSender(Clearances(open_unit, terms.limits, clock), race, self._pace, clock)
         self._records = PlacementRecords(open_unit, outcomes, terms, clock, skipped)

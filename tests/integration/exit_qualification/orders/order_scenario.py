@@ -35,6 +35,7 @@ from services.exit_qualification.orders.reconciling.unread_positions import Unre
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
+from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
@@ -89,6 +90,7 @@ class OrderScenario:
     brokers: Brokers
     terms: OrderTerms = PATIENT
     clock: SystemClock = field(default_factory=SystemClock)
+    asked: AskedFor = need_not_ask
     progress: int = 0
 
     def __post_init__(self) -> None:
@@ -101,7 +103,15 @@ class OrderScenario:
         self.race = SquareOffRace(self.open_unit, SquareOff({ProductType.MIS: time_of_day(15, 20)}), self.clock)
         self.outcomes = OrderOutcomes(self.open_unit)
         self.sender = OrderExecutionService(
-            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.skipped, self.race, self.outcomes
+            self.open_unit,
+            self.brokers,
+            self._gates,
+            self.terms,
+            self.clock,
+            self.skipped,
+            self.race,
+            self.outcomes,
+            asked=self.asked,
         )
         readers = AccountReaders(self.terms.pass_limit.total_seconds())
         self.reconciler = PendingOrderReconciler(
@@ -121,7 +131,7 @@ class OrderScenario:
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
         unread = UnreadPositions(self.health)
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock, no_rest, unread)
-        self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.skipped, self.clock)
+        self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.skipped, self.clock, self.asked)
         self.remainders = ResidualExits(
             self.open_unit, partial(look, self.engine), signals, self.terms, self.clock, self.skipped
         )

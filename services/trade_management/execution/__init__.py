@@ -1,0 +1,1 @@
+"""Execution of exits under trade management, where EXITFLOW_EXECUTION says so."""
