@@ -61,9 +61,9 @@ def show(
     if as_json:
         show_json(day)
         return
-    sessions = day.pop("sessions")
-    show_facts(day.items())
-    show_table(_SESSION_COLUMNS, ([each[column] for column in _SESSION_COLUMNS] for each in sessions), title="sessions")
+    sessions = ([each[column] for column in _SESSION_COLUMNS] for each in day["sessions"])
+    show_facts((name, value) for name, value in day.items() if name != "sessions")
+    show_table(_SESSION_COLUMNS, sessions, title="sessions")
 
 
 @app.command("list", epilog=examples("calendar list", "calendar list --json"))

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from services.cli.support.answers import Fields, read_answer
 from shared.errors import ExitflowError, InvalidInput, Unavailable
 from shared.http.clients import open_client
 from shared.ids import new_id
@@ -161,9 +162,11 @@ def _given(query: Json) -> Json:
 
 def _body(response: httpx.Response) -> Json:
     try:
-        body: Json = response.json()
+        body = read_answer(response.content, f"the answer of {response.url}")
     except ValueError as error:
         raise Unavailable(f"{response.url} did not answer with JSON; check the address") from error
+    if not isinstance(body, Fields):
+        raise Unavailable(f"{response.url} did not answer with a JSON object; check the address")
     return body
 
 

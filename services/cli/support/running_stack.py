@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from deploy.local.state.data_directory import DataDirectory, default_data_dir
 from deploy.local.state.stack_file import read_stack_file
+from services.cli.support.answers import Fields
 from shared.errors import NotFound
 from shared.settings import PREFIX, Settings
 
@@ -41,4 +42,5 @@ class RunningStack:
 
     @classmethod
     def _running(cls, data_dir: Path) -> Self:
-        return cls(data_dir, read_stack_file(DataDirectory(data_dir).stack_file))
+        file = DataDirectory(data_dir).stack_file
+        return cls(data_dir, Fields(read_stack_file(file), str(file)))

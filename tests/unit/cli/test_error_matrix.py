@@ -54,13 +54,14 @@ ASKING = {words: example_of(words) for words in COMMANDS if not words.startswith
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """Answers every request with the status named by the first part of its path."""
+    """Answers every request with the status named by the first part of its path; a success has no field."""
 
     def do_GET(self) -> None:
-        """Refuse."""
+        """Answer."""
         status = int(self.path.split("/")[1])
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        answer = json.dumps({"detail": "it is refused", "code": REFUSALS[status]}).encode()
+        told = {"detail": "it is refused", "code": REFUSALS[status]} if status in REFUSALS else {}
+        answer = json.dumps(told).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -112,6 +113,24 @@ def test_a_refused_command_says_why_and_what_next(exitflow: Exitflow, place: Pat
         (line,) = ended.err.splitlines()
         assert line.startswith("exitflow: it is refused ")
         assert f"({status} {code}); " in line
+
+
+@pytest.mark.parametrize("words", sorted(ASKING))
+def test_an_answer_of_another_version_is_no_traceback(
+    exitflow: Exitflow, place: Path, refusing: str, words: str
+) -> None:
+    write_stack(place, f"{refusing}/200")
+    ended = exitflow(*ASKING[words], "--data-dir", str(place))
+    if ended.status != 0:  # a command that reads no field of the answer succeeds
+        line = ended.err.splitlines()[-1]
+        assert line.startswith("exitflow: the answer of ") and "another version" in line, ended
+
+
+def test_a_stack_file_of_another_version_is_no_traceback(exitflow: Exitflow, place: Path) -> None:
+    (place / "stack.json").write_text("{}")
+    ended = exitflow("exits", "pending", "--data-dir", str(place))
+    assert ended.status == 1
+    assert ended.err.startswith(f"exitflow: {place / 'stack.json'} has no field")
 
 
 @pytest.mark.parametrize("words", sorted(ASKING))
