@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
-from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.outcome import outcome_of_fills
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders, raise_failures
@@ -385,8 +385,11 @@ def _says_something_new(intent: ExitIntent, sighting: Sighting) -> bool:
         return True
     if intent.status in ENDED_SHORT:
         return False
-    undecided = intent.status in (IntentStatus.SUBMITTING, IntentStatus.UNKNOWN)
-    return undecided or sighting.state in (OrderState.CANCELLED, OrderState.REJECTED)
+    # Also an order lowered to what it has filled: its end may be read after its last fill.
+    quantity = sighting.order.quantity
+    return (
+        outcome_of_fills(intent, sighting.filled_quantity, sighting.state, order_quantity=quantity) is not intent.status
+    )
 
 
 def _gauge(at_broker: Iterable[ExitIntent], work: _Work) -> None:

@@ -23,6 +23,19 @@ def test_rest_of_lowered_order_exits_with_new_order(scenario: OrderScenario, bro
     assert (rest.exit_reason, rest.quantity) == (ExitReason.STOP_LOSS, 60)
 
 
+def test_a_lowered_order_may_end_after_its_last_fill(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    stop = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    scenario.sender.execute_next()
+    (order_id,) = broker.order_ids
+    broker.fill(order_id, 40, "989")
+    scenario.reconciler.reconcile_once()
+    scenario.expect(stop, IntentStatus.PARTIALLY_FILLED)
+    broker.resize(order_id, 40)
+    scenario.reconciler.reconcile_once()
+    ended = scenario.expect(stop, IntentStatus.CANCELLED)
+    assert (ended.filled_quantity, scenario.go_on(ended).quantity) == (40, 60)
+
+
 def test_a_raised_order_is_cancelled(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     intent = scenario.placed()
     (order_id,) = broker.order_ids
