@@ -3,91 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
-from services.console.actions import Action, carry_out
 from services.console.api_client import Json
-from services.console.bulk_changes import BulkFilter, BulkForm, positions, preview_bulk, skips
-from services.console.context import ConsoleContext, Context, OperatorForm, Visitor
-from services.console.sessions import Session
+from services.console.bulk_changes import BulkChange, BulkFilter, BulkForm, FilterText, positions, skips
+from services.console.context import Context, OperatorForm, Visitor
 from services.console.wording import closing_verb, plural
 from shared.contracts.vocabulary import ProductType
-from shared.ids import new_id
 
-PATH = "/exits/bulk"
-FORM = BulkForm(
-    title="Exit trades",
-    path=PATH,
-    hint="Every open trade that meets all given conditions is exited. The next page shows which, before anything "
-    "happens.",
-    choice="product_type",
-    label="Product",
-    options={product: product for product in ProductType},
-)
-router = APIRouter(prefix=PATH)
-_Text = Annotated[str, Query(max_length=100)]
+router = APIRouter(prefix="/exits/bulk")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TradeFilter(BulkFilter):
     """Open trades to exit; empty means any."""
 
+    REASON: ClassVar[str] = "reason_note"
     product_type: str = ""
 
-    def body(self, reason: str, *, dry_run: bool) -> Json:
-        """Return the body of the API's request."""
-        return {**self.given(), "reason_note": reason, "dry_run": dry_run}
+    @property
+    def title(self) -> str:
+        """Return the title of the change."""
+        return f"Exit every trade of {self.named(self.product_type)}"
 
 
-def trade_filter(symbol: _Text = "", product_type: _Text = "", user_broker_id: _Text = "") -> TradeFilter:
+def trade_filter(
+    symbol: FilterText = "", product_type: FilterText = "", user_broker_id: FilterText = ""
+) -> TradeFilter:
     """Return the filter in a request; symbols are written in capitals."""
     return TradeFilter(symbol=symbol.strip().upper(), user_broker_id=user_broker_id.strip(), product_type=product_type)
 
 
-Wanted = Annotated[TradeFilter, Depends(trade_filter)]
-
-
 @router.get("")
-async def preview(request: Request, context: Context, session: Visitor, wanted: Wanted) -> HTMLResponse:
+async def preview(
+    request: Request, context: Context, session: Visitor, wanted: Annotated[TradeFilter, Depends(trade_filter)]
+) -> HTMLResponse:
     """Ask for the filter, or show the effect of exiting its trades."""
-    return await preview_bulk(
-        request, context, session, FORM, wanted, lambda: _bulk(context, session, wanted, str(new_id()))
-    )
+    return await EXIT_TRADES.preview(request, context, session, wanted)
 
 
 @router.post("")
 async def bulk_exit(request: Request, context: Context, form: OperatorForm) -> Response:
-    """Exit the trades; the number typed must still be the number of trades."""
-    session, key = form.session, form["key"]
+    """Exit the trades."""
     wanted = trade_filter(form["symbol"], form["product_type"], form["user_broker_id"])
-
-    async def act(reason: str) -> str:
-        done = await context.exit_api.post(session.token, PATH, wanted.body(reason, dry_run=False), key=key)
-        skipped = len(done["items"]) - done["exits"]
-        left = f" {plural(skipped, 'trade')} skipped." if skipped else ""
-        return f"Manual exits of {plural(done['exits'], 'trade')} accepted.{left}"
-
-    return await carry_out(request, context, form, await _bulk(context, session, wanted, key), act)
-
-
-async def _bulk(context: ConsoleContext, session: Session, wanted: TradeFilter, key: str) -> Action:
-    """Return the change as a dry run of the API shows it."""
-    found = await context.exit_api.post(session.token, PATH, wanted.body("preview", dry_run=True))
-    count = found["exits"]
-    return Action(
-        title=f"Exit every trade of {wanted.named(wanted.product_type)}",
-        path=PATH,
-        button=f"Exit {plural(count, 'trade')}",
-        back="/exits",
-        consequences=exit_consequences(found),
-        obstacle="" if count else _nothing(found),
-        word=f"exit {count}",
-        hidden={**asdict(wanted), "key": key},
-    )
+    return await EXIT_TRADES.carry_out(request, context, form, wanted)
 
 
 def exit_consequences(found: Json) -> list[str]:
@@ -108,7 +71,21 @@ def _sums(exits: list[Json]) -> str:
     return " and ".join(f"{verb} {plural(shares, 'share')}" for verb, shares in parts.items() if shares)
 
 
-def _nothing(found: Json) -> str:
-    if not found["items"]:
-        return "No open trade meets the filter."
-    return " ".join(["No trade is exited.", *skips(found["items"], "trade")])
+EXIT_TRADES = BulkChange(
+    form=BulkForm(
+        title="Exit trades",
+        path="/exits/bulk",
+        hint="Every open trade that meets all given conditions is exited. The next page shows which, before anything "
+        "happens.",
+        choice="product_type",
+        label="Product",
+        options={product: product for product in ProductType},
+    ),
+    verb="Exit",
+    noun="trade",
+    counted="exits",
+    done="Manual exits of {} accepted.",
+    none_found="No open trade meets the filter.",
+    none_changed="No trade is exited.",
+    consequences=exit_consequences,
+)
