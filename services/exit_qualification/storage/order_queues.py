@@ -103,20 +103,6 @@ SELECT i.intent_id, i.trade_id {_BUT_FOR_STOPS}
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)  # the conditions of our own gates
-NOTE_NOT_ASKED_FOR = text("""
--- exit_intents.note_not_asked_for: exits show that they wait for trade management, and no longer once they do not
-UPDATE exit_intents
-   SET error_code = CASE WHEN error_code = :code THEN NULL ELSE :code END,
-       error_message = CASE WHEN error_code = :code THEN NULL ELSE :message END,
-       version = version + 1
- WHERE intent_id IN (
-   SELECT i.intent_id FROM exit_intents i
-    WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
-      AND (i.intent_id = ANY (CAST(:intent_ids AS uuid[]))) <> (i.error_code IS NOT DISTINCT FROM :code)
-    ORDER BY i.intent_id
-    LIMIT :limit
-      FOR UPDATE OF i SKIP LOCKED)
-""")
 LAPSE_CLAIMS = text("""
 -- exit_intents.lapse_claims: whoever was sending these is late or dead
 UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = version + 1
@@ -208,21 +194,6 @@ SELECT {COLUMNS} FROM exit_intents i
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
-NOTE_DISCONNECTED = text("""
--- exit_intents.note_disconnected: unsent exits show a disconnected account, and no longer once it is connected
-UPDATE exit_intents
-   SET error_code = CASE WHEN error_code = :code THEN NULL ELSE :code END,
-       error_message = CASE WHEN error_code = :code THEN NULL ELSE :message END,
-       version = version + 1
- WHERE intent_id IN (
-   SELECT i.intent_id FROM exit_intents i
-     JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
-    WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL
-      AND (b.status = 'DISCONNECTED') <> (i.error_code IS NOT DISTINCT FROM :code)
-    ORDER BY i.intent_id
-    LIMIT :limit
-      FOR UPDATE OF i SKIP LOCKED)
-""")
 LAST_PRICES = text("""
 -- tick_symbols.last_prices
 SELECT symbol, last_price, last_ts FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
@@ -232,10 +203,6 @@ NOW = text("SELECT clock_timestamp()")
 Asked = Collection[UUID] | None
 """Exits that trade management has asked for; None: it need not ask."""
 
-AWAITS_TRADE_MANAGEMENT = "AWAITS_TRADE_MANAGEMENT"
-AWAITS_MESSAGE = "trade management has not asked for its execution; see /readyz of trade-fills"
-ACCOUNT_DISCONNECTED = "ACCOUNT_DISCONNECTED"
-DISCONNECTED_MESSAGE = "the user broker is DISCONNECTED; an operator must connect it"
 
 LIMIT = 5000
 """Maximum rows per query; the rest follows once these have advanced."""
@@ -298,11 +265,6 @@ class OrderQueues:
         rows = fetch(self._connection, NOT_ASKED_FOR, {"asked": _ids(asked), "limit": LIMIT})
         return dict(rows)
 
-    def note_not_asked_for(self, intent_ids: Collection[UUID]) -> None:
-        """Set the error AWAITS_TRADE_MANAGEMENT of these approved exits, and clear it from all others."""
-        about = {"code": AWAITS_TRADE_MANAGEMENT, "message": AWAITS_MESSAGE, "limit": LIMIT}
-        self._connection.execute(NOTE_NOT_ASKED_FOR, about | {"intent_ids": sorted(intent_ids)})
-
     def lapse_claims(self) -> int:
         """Change SUBMITTING → UNKNOWN for expired claims; return how many."""
         return self._connection.execute(LAPSE_CLAIMS, {"limit": LIMIT}).rowcount
@@ -338,11 +300,6 @@ class OrderQueues:
         """Return a page of unsent intents held back by a kill switch or their broker's state, oldest first."""
         created_at, intent_id = (EPOCH, UUID(int=0)) if after is None else (after.created_at, after.intent_id)
         return self._intents(HELD, created_at=created_at, intent_id=intent_id, limit=limit)
-
-    def note_disconnected(self) -> None:
-        """Set or clear the error ACCOUNT_DISCONNECTED of unsent exits according to their accounts."""
-        about = {"code": ACCOUNT_DISCONNECTED, "message": DISCONNECTED_MESSAGE, "limit": LIMIT}
-        self._connection.execute(NOTE_DISCONNECTED, about)
 
     def last_prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         """Return the last price of each symbol in rupees; omit symbols without a tick."""

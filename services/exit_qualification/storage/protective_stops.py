@@ -160,34 +160,6 @@ SELECT EXISTS (SELECT FROM exit_intents i
                   AND coalesce(claimed_until <= clock_timestamp(), true)
                   AND {IS_ASKED_FOR})
 """)  # noqa: S608  # a condition of our own
-NOTE_HELD = text("""
--- protective_stops.note_held: exits waiting for the cancellation of their trade's stop say so
-UPDATE exit_intents i
-   SET error_code = :code, error_message = :message, version = version + 1
- WHERE i.intent_id IN (
-   SELECT h.intent_id FROM exit_intents h
-     JOIN protective_stops s ON s.trade_id = h.trade_id AND s.ended_at IS NULL AND s.status <> 'WANTED'
-    WHERE h.status = 'APPROVED' AND h.executable AND h.deleted_at IS NULL AND h.error_code IS NULL
-      AND h.created_at < clock_timestamp() - interval '1 second'
-    LIMIT :limit
-      FOR UPDATE OF h SKIP LOCKED)
-""")
-
-NOTE_REFUSED_TOKEN = text("""
--- protective_stops.note_refused_token: exits of an account waiting for their trade's stop say so
-UPDATE exit_intents i
-   SET error_code = :code, error_message = :message, version = version + 1
- WHERE i.intent_id IN (
-   SELECT h.intent_id FROM exit_intents h
-     JOIN protective_stops s ON s.trade_id = h.trade_id AND s.ended_at IS NULL AND s.status <> 'WANTED'
-    WHERE h.user_broker_id = :user_broker_id AND h.status = 'APPROVED' AND h.executable AND h.deleted_at IS NULL
-      AND h.error_code IS DISTINCT FROM :code
-    LIMIT :limit
-      FOR UPDATE OF h SKIP LOCKED)
-""")
-
-HELD_BY_STOP = "PROTECTIVE_STOP"
-HELD_MESSAGE = "the broker holds the trade's protective stop; the exit is sent once its cancellation is confirmed"
 LIMIT = 1000
 """Maximum rows per query; the rest follows."""
 MOST_STANDING = 10_000
@@ -333,15 +305,6 @@ SELECT {COLUMNS} FROM protective_stops s WHERE {" AND ".join(conditions) or "tru
         given = {"user_broker_id": user_broker_id, "asked": None if asked is None else list(asked)}
         ((found,),) = fetch(self._connection, EXITS_DUE, given)
         return bool(found)
-
-    def note_held(self) -> None:
-        """Let exits waiting for the cancellation of a stop show it as their error."""
-        self._connection.execute(NOTE_HELD, {"code": HELD_BY_STOP, "message": HELD_MESSAGE, "limit": LIMIT})
-
-    def note_refused_token(self, user_broker_id: str, code: str, message: str) -> None:
-        """Let exits waiting for the cancellation of a stop show that the broker refuses the account's token."""
-        values = {"user_broker_id": user_broker_id, "code": code, "message": message, "limit": LIMIT}
-        self._connection.execute(NOTE_REFUSED_TOKEN, values)
 
     def update(self, stop: ProtectiveStop, **changes: Any) -> ProtectiveStop:
         """Change columns of the row at the version read; return the updated stop.

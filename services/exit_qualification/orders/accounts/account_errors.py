@@ -9,6 +9,7 @@ from services.exit_qualification.orders.metrics import ORDERS_WAITING_FOR_BUDGET
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_budgets import OrderBudgetRepository, OrderLimits
 from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.waiting_errors import WaitingErrorRepository
 from shared.outbox.unit_of_work import UnitOfWork
 
 
@@ -46,7 +47,7 @@ class AccountErrors:
 
     def _note(self, uow: UnitOfWork) -> int:
         """Note the errors of unsent exits; return how many wait for their account's budget."""
-        OrderQueues(uow.connection).note_disconnected()
+        WaitingErrorRepository(uow.connection).note_disconnected()
         budgets = OrderBudgetRepository(uow.connection, self._limits)
         budgets.note_waiting()
         return budgets.waiting()

@@ -46,6 +46,7 @@ from services.exit_qualification.storage.broker_positions import BrokerPositionR
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
+from services.exit_qualification.storage.waiting_errors import WaitingErrorRepository
 from shared.clock import Clock, trading_day
 from shared.contracts.vocabulary import ProtectiveStopStatus
 from shared.errors import StaleVersion
@@ -144,11 +145,10 @@ class ProtectiveStops:
 
     def _keep_accounts(self) -> None:
         with self._open_unit() as uow:
-            stops = ProtectiveStopRepository(uow.connection)
-            standing = stops.standing(asked=self._asked())
+            standing = ProtectiveStopRepository(uow.connection).standing(asked=self._asked())
             accounts = SwitchRepository(uow.connection).brokers()
             if any(each.exit_waits for each in standing):
-                stops.note_held()
+                WaitingErrorRepository(uow.connection).note_held_by_stop()
                 uow.commit()
         _gauge(standing)
         of_account: dict[str, list[StandingStop]] = defaultdict(list)
@@ -172,9 +172,9 @@ class ProtectiveStops:
         if not refused:
             return
         with self._open_unit() as uow:
-            stops = ProtectiveStopRepository(uow.connection)
+            errors = WaitingErrorRepository(uow.connection)
             for account, error in sorted(refused.items()):
-                stops.note_refused_token(account, TOKEN_EXPIRED, str(error)[:LONGEST_ERROR])
+                errors.note_refused_token(account, TOKEN_EXPIRED, str(error)[:LONGEST_ERROR])
             uow.commit()
 
     def _keep(self, account: UserBroker, standing: Sequence[StandingStop]) -> None:

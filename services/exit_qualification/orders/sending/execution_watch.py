@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.exit_qualification.orders.sending.asked_exits import AskedFor
 from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.waiting_errors import WaitingErrorRepository
 from shared.clock import Clock
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.health import Health
@@ -32,11 +33,10 @@ class ExecutionWatch:
     def look_once(self) -> bool:
         """Note the exits that have waited for too long, on them and to health; return False."""
         with self._open_unit() as uow:
-            queues = OrderQueues(uow.connection)
-            waiting = queues.not_asked_for(self._asked())
+            waiting = OrderQueues(uow.connection).not_asked_for(self._asked())
             late = self._late(waiting)
             if late or self._may_be_noted:
-                queues.note_not_asked_for(late)
+                WaitingErrorRepository(uow.connection).note_not_asked_for(late)
                 uow.commit()
         self._may_be_noted = bool(late)
         if late:

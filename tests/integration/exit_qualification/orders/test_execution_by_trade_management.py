@@ -14,8 +14,9 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.orders import process
 from services.exit_qualification.orders.sending.execution_watch import CONDITION, LATE_S, ExecutionWatch
-from services.exit_qualification.storage.order_queues import AWAITS_TRADE_MANAGEMENT, OrderQueues
+from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
+from services.exit_qualification.storage.waiting_errors import AWAITS_TRADE_MANAGEMENT
 from services.trade_management.execution.approved_exits import ExitsNotExecuted
 from services.trade_management.execution.exit_executor import EXECUTION, exit_executor
 from shared.contracts.vocabulary import ExitReason, IntentStatus, ProtectiveStopStatus
