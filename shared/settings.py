@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.broker_hosts import DEFAULT_BROKER_HOSTS
 from shared.errors import ConfigurationError
+from shared.outbox.signature_text import MOST_EVENTS_OF_SIGNATURE
 from shared.postgres.urls import checked_database_url
 
 PREFIX = "EXITFLOW_"
@@ -111,6 +112,12 @@ class Settings(BaseSettings):
     # signatures of events
     event_signing_key: SecretStr | None = Field(
         None, description="Ed25519 private key in PEM for signing the events of this process"
+    )
+    events_per_signature: int = Field(
+        MOST_EVENTS_OF_SIGNATURE,
+        ge=1,
+        le=MOST_EVENTS_OF_SIGNATURE,
+        description="events of a transaction that share a signature, at most; 1 while readers know no shared ones",
     )
     exit_event_keys: str | None = Field(
         None, description="public keys in PEM, concatenated, for verifying events of exit qualification"

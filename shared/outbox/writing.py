@@ -108,7 +108,7 @@ class Outbox:
             "payloads": b"".join([part.payload for part in parts]),
             "payload_starts": list(accumulate(sizes[:-1], initial=1)),
             "payload_bytes": sizes,
-            "signatures": [self.signer.sign(part) for part in parts],
+            "signatures": self.signer.sign_all(parts),
         }
         send(connection, APPEND, parameters)
 

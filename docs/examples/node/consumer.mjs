@@ -18,6 +18,9 @@ CompressionCodecs[CompressionTypes.LZ4] = () => ({
 })
 
 const SIGNED = ['ce_sequence', 'ce_id', 'ce_type', 'ce_source', 'ce_subject', 'ce_time']
+const FORM = /^([0-9a-f]{16})(?:\/([0-9]{1,2}))?:([A-Za-z0-9+/]+={0,2})$/
+const SIGNATURE_BYTES = 64
+const DIGEST_BYTES = 32
 const DISCARDED = 'io.exitflow.Discarded.v1'
 const GAP_STATUS = 3
 
@@ -37,7 +40,9 @@ export class TrustedKeys {
 
   /** Throw NotUsable unless one of the keys signed the record. */
   check (topic, key, headers, value) {
-    const [id, signature] = (headers.ce_signature ?? '').split(':')
+    const [, id, index, base64] = FORM.exec(headers.ce_signature ?? '') ?? []
+    const trusted = this.byId.get(id)
+    if (!trusted) throw new NotUsable('no signature of a trusted key')
     const parts = [topic, key, ...SIGNED.map(name => headers[name] ?? ''), value].map(part => Buffer.from(part))
     const bytes = [Buffer.from('io.exitflow.event.v1')]
     for (const part of parts) {
@@ -45,12 +50,31 @@ export class TrustedKeys {
       length.writeUInt32BE(part.length)
       bytes.push(length, part)
     }
-    const trusted = this.byId.get(id)
-    if (!trusted || !verify(null, Buffer.concat(bytes), trusted, Buffer.from(signature ?? '', 'base64'))) {
-      throw new NotUsable('the signature does not verify')
+    let signed = Buffer.concat(bytes)
+    let signature = Buffer.from(base64, 'base64')
+    if (index !== undefined) {
+      const root = rootOf(signed, Number(index), signature.subarray(SIGNATURE_BYTES))
+      signed = Buffer.concat([Buffer.from('io.exitflow.event-group.v1'), root])
+      signature = signature.subarray(0, SIGNATURE_BYTES)
     }
+    if (!verify(null, signed, trusted, signature)) throw new NotUsable('the signature does not verify')
   }
 }
+
+/** Root of the hash tree with this event at `index`. */
+function rootOf (event, index, path) {
+  const height = path.length / DIGEST_BYTES
+  if (![1, 2, 3, 4].includes(height) || index >= 2 ** height) throw new NotUsable('no such place in a group')
+  let digest = sha256(Buffer.of(0), event)
+  for (let start = 0; start < path.length; start += DIGEST_BYTES) {
+    const beside = path.subarray(start, start + DIGEST_BYTES)
+    digest = index % 2 ? sha256(Buffer.of(1), beside, digest) : sha256(Buffer.of(1), digest, beside)
+    index = Math.floor(index / 2)
+  }
+  return digest
+}
+
+const sha256 = (...parts) => createHash('sha256').update(Buffer.concat(parts)).digest()
 
 /**
  * Inbox, sequences and effects in one file. One line is one transaction: it is written whole or not at all.

@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -72,7 +73,11 @@ public final class ExitflowConsumer {
     static final class TrustedKeys {
         private static final Pattern BLOCK =
                 Pattern.compile("-----BEGIN PUBLIC KEY-----([^-]+)-----END PUBLIC KEY-----");
+        private static final Pattern FORM =
+                Pattern.compile("([0-9a-f]{16})(?:/([0-9]{1,2}))?:([A-Za-z0-9+/]+={0,2})");
         private static final int RAW_BYTES = 32;
+        private static final int SIGNATURE_BYTES = 64;
+        private static final int DIGEST_BYTES = 32;
         private final Map<String, PublicKey> byId = new HashMap<>();
 
         TrustedKeys(String pem) throws GeneralSecurityException {
@@ -80,34 +85,73 @@ public final class ExitflowConsumer {
             while (blocks.find()) {
                 byte[] der = Base64.getMimeDecoder().decode(blocks.group(1));
                 byte[] raw = Arrays.copyOfRange(der, der.length - RAW_BYTES, der.length);
-                String digest = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(raw));
+                String digest = HexFormat.of().formatHex(sha256(raw));
                 byId.put(digest.substring(0, 16),
                         KeyFactory.getInstance("Ed25519").generatePublic(new X509EncodedKeySpec(der)));
             }
         }
 
         void check(String topic, byte[] key, Map<String, byte[]> headers, byte[] value) throws NotUsable {
-            String[] told = text(headers, "ce_signature").split(":", 2);
-            try {
-                var bytes = new ByteArrayOutputStream();
-                var out = new DataOutputStream(bytes);
-                out.writeBytes("io.exitflow.event.v1");
-                append(out, topic.getBytes(StandardCharsets.UTF_8));
-                append(out, key);
-                for (String name : SIGNED) {
-                    append(out, headers.getOrDefault(name, new byte[0]));
+            Matcher form = FORM.matcher(text(headers, "ce_signature"));
+            if (form.matches()) {
+                try {
+                    var bytes = new ByteArrayOutputStream();
+                    var out = new DataOutputStream(bytes);
+                    out.writeBytes("io.exitflow.event.v1");
+                    append(out, topic.getBytes(StandardCharsets.UTF_8));
+                    append(out, key);
+                    for (String name : SIGNED) {
+                        append(out, headers.getOrDefault(name, new byte[0]));
+                    }
+                    append(out, value);
+                    byte[] told = Base64.getDecoder().decode(form.group(3));
+                    if (form.group(2) == null
+                            ? verifies(form.group(1), bytes.toByteArray(), told)
+                            : verifiesGroup(form.group(1), bytes.toByteArray(), Integer.parseInt(form.group(2)), told)) {
+                        return;
+                    }
+                } catch (GeneralSecurityException | IllegalArgumentException | IOException error) {
+                    // An unknown key, or no signature at all.
                 }
-                append(out, value);
-                Signature signature = Signature.getInstance("Ed25519");
-                signature.initVerify(byId.get(told[0]));
-                signature.update(bytes.toByteArray());
-                if (told.length == 2 && signature.verify(Base64.getDecoder().decode(told[1]))) {
-                    return;
-                }
-            } catch (GeneralSecurityException | IllegalArgumentException | IOException error) {
-                // An unknown key, or no signature at all.
             }
             throw new NotUsable("the signature does not verify");
+        }
+
+        private boolean verifies(String keyId, byte[] bytes, byte[] told) throws GeneralSecurityException {
+            Signature signature = Signature.getInstance("Ed25519");
+            signature.initVerify(byId.get(keyId));
+            signature.update(bytes);
+            return signature.verify(told);
+        }
+
+        /** Verify the root of the hash tree with this event at `index`; its path follows the signature. */
+        private boolean verifiesGroup(String keyId, byte[] event, int index, byte[] told)
+                throws GeneralSecurityException {
+            int height = (told.length - SIGNATURE_BYTES) / DIGEST_BYTES;
+            if (told.length != SIGNATURE_BYTES + height * DIGEST_BYTES || height < 1 || height > 4
+                    || index >= 1 << height) {
+                return false;
+            }
+            byte[] digest = sha256(new byte[] {0}, event);
+            for (int start = SIGNATURE_BYTES; start < told.length; start += DIGEST_BYTES) {
+                byte[] beside = Arrays.copyOfRange(told, start, start + DIGEST_BYTES);
+                digest = index % 2 == 1
+                        ? sha256(new byte[] {1}, beside, digest)
+                        : sha256(new byte[] {1}, digest, beside);
+                index /= 2;
+            }
+            byte[] domain = "io.exitflow.event-group.v1".getBytes(StandardCharsets.US_ASCII);
+            byte[] root = Arrays.copyOf(domain, domain.length + DIGEST_BYTES);
+            System.arraycopy(digest, 0, root, domain.length, DIGEST_BYTES);
+            return verifies(keyId, root, Arrays.copyOf(told, SIGNATURE_BYTES));
+        }
+
+        private static byte[] sha256(byte[]... parts) throws GeneralSecurityException {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            for (byte[] part : parts) {
+                digest.update(part);
+            }
+            return digest.digest();
         }
 
         private static void append(DataOutputStream out, byte[] part) throws IOException {
