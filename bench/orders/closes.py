@@ -78,12 +78,14 @@ def close_many(system: System, count: int) -> Closes:
 
 
 def _records(ids: Sequence[UUID], account: str, signer: EventSigner) -> list[tuple[str, bytes, dict[str, str]]]:
-    return [_record(trade_id, account, signer, nth) for nth, trade_id in enumerate(ids)]
+    """Return a fill of each trade; they share signatures as those of a transaction of exit-orders do."""
+    parts = [_parts(_event(trade_id, account, nth)) for nth, trade_id in enumerate(ids)]
+    signed = zip(parts, signer.sign_all(parts), strict=True)
+    return [(each.key, each.payload, _headers(each, signature)) for each, signature in signed]
 
 
-def _record(trade_id: UUID, account: str, signer: EventSigner, nth: int) -> tuple[str, bytes, dict[str, str]]:
-    event = _event(trade_id, account, nth)
-    parts = SignedParts(
+def _parts(event: ExitIntentFilled) -> SignedParts:
+    return SignedParts(
         topic=EXIT_INTENTS,
         key=event.key,
         sequence="1",
@@ -94,7 +96,10 @@ def _record(trade_id: UUID, account: str, signer: EventSigner, nth: int) -> tupl
         time=rfc3339(SystemClock().now()),
         payload=event.payload(),
     )
-    headers = {
+
+
+def _headers(parts: SignedParts, signature: str) -> dict[str, str]:
+    return {
         "ce_specversion": "1.0",
         "ce_id": parts.event_id,
         "ce_source": parts.source,
@@ -104,9 +109,8 @@ def _record(trade_id: UUID, account: str, signer: EventSigner, nth: int) -> tupl
         "ce_sequence": parts.sequence,
         "content-type": "application/json",
         "traceparent": new_traceparent(),
-        SIGNATURE_HEADER: signer.sign(parts),
+        SIGNATURE_HEADER: signature,
     }
-    return event.key, parts.payload, headers
 
 
 def _event(trade_id: UUID, account: str, nth: int) -> ExitIntentFilled:

@@ -20,6 +20,7 @@ from shared.contracts.topics import (
     TRADES,
     dead_letter_topic,
 )
+from shared.outbox.signature_text import PATTERN
 
 Json = dict[str, Any]
 
@@ -44,10 +45,10 @@ PROMISE = (
 
 
 SIGNATURE = (
-    "key id, colon, base64 of an Ed25519 signature; how to verify it: docs/contracts/signatures.md. "
+    "Ed25519 signature of the event, or of a group of events with the event's index and path in it; "
+    "both forms and how to verify them: docs/contracts/signatures.md. "
     "Absent from events written before events were signed."
 )
-SIGNATURE_PATTERN = "^[0-9a-f]{16}:[A-Za-z0-9+/]{86}==$"
 
 
 def asyncapi() -> Json:
@@ -117,7 +118,7 @@ def _cloud_event_headers(event: type[Event]) -> Json:
         "content-type": {"type": "string", "const": "application/json"},
         "traceparent": {"type": "string", "description": "W3C trace context"},
     }
-    signature = {"ce_signature": {"type": "string", "description": SIGNATURE, "pattern": SIGNATURE_PATTERN}}
+    signature = {"ce_signature": {"type": "string", "description": SIGNATURE, "pattern": PATTERN}}
     return {"type": "object", "properties": headers | signature, "required": list(headers)}
 
 

@@ -45,6 +45,14 @@ def signed(topic: str, key: str, value: bytes | None, headers: dict[str, str]) -
     return {**headers, SIGNATURE_HEADER: SIGNER.sign(parts_of(topic, key, value, headers))}
 
 
+def signed_in_group(index: int, topic: str, key: str, value: bytes | None, headers: dict[str, str]) -> dict[str, str]:
+    """The headers of a record and its signature as the event at `index` of a group, the last but one."""
+    parts = parts_of(topic, key, value, headers)
+    others = [parts._replace(event_id=f"another {nth}") for nth in range(index + 1)]
+    signatures = SIGNER.sign_all([*others[:index], parts, others[index]])
+    return {**headers, SIGNATURE_HEADER: signatures[index]}
+
+
 def signature_of(record: Message) -> str:
     """Return the signature of a record as it stands."""
     key, value = record.key(), record.value()

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from shared.contracts.exits import ExitIntentApproved, ExitIntentFilled
 from shared.contracts.topics import EXIT_INTENTS
 from shared.ids import new_id
 from shared.kafka.clients import headers_of
-from tests.support.signing import SIGNER, signed
+from tests.support.signing import SIGNER, signed, signed_in_group
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "docs/examples"
@@ -64,6 +65,7 @@ class Topic:
         made = admin.create_topics([NewTopic(self.name, 1, 1), NewTopic(self.dead_letters, 1, 1)])
         for result in made.values():
             result.result(LIMIT_S)
+        self._places = cycle([None, 0, 2, 14, None, 5])
         # As the relay's producer compresses.
         self._producer = Producer({"bootstrap.servers": self.bootstrap_servers, "compression.type": "lz4"})
 
@@ -77,7 +79,9 @@ class Topic:
             "ce_time": "2026-01-13T03:45:00.123000Z",
             "ce_sequence": str(sequence),
         }
-        headers = signed(self.name, key, value, told) | changes
+        # As a transaction with one event and those with many are signed.
+        index, record = next(self._places), (self.name, key, value, told)
+        headers = (signed(*record) if index is None else signed_in_group(index, *record)) | changes
         self._producer.produce(self.name, value, key, headers=[(name, text.encode()) for name, text in headers.items()])
         return told["ce_id"]
 
@@ -126,6 +130,7 @@ def topic(kafka: Broker) -> Topic:
     made.write("k1", 7, APPROVED, golden(APPROVED), first)
     made.write("k1", 8, FILLED, golden(FILLED), ce_sequence="9")  # forged
     made.write("k1", 8, FILLED, golden(FILLED), ce_signature="0123456789abcdef:AAAA")
+    made.write("k1", 8, FILLED, golden(FILLED), ce_signature=f"{SIGNER.key_id}/2:{'A' * 128}")  # no such index
     made.poison()
     unknown = made.write("k1", 8, "io.exitflow.OfTomorrow.v1", b'{"new":[1,2.50]}')
     made.expect("k1", 8, "io.exitflow.OfTomorrow.v1", unknown)
@@ -173,9 +178,9 @@ def check(ended: subprocess.CompletedProcess[str], topic: Topic, folder: Path, t
 def check_set_aside(topic: Topic, times: int = 1) -> None:
     """The forged and the poisonous records are on the team's topic, unchanged."""
     letters = topic.set_aside()
-    assert [headers_of(each)["dlq_offset"] for each in letters] == ["2", "3", "4", "5", "6"] * times
+    assert [headers_of(each)["dlq_offset"] for each in letters] == ["2", "3", "4", "5", "6", "7"] * times
     assert {headers_of(each)["dlq_topic"] for each in letters} == {topic.name}
-    assert [each.value() for each in letters] == [golden(FILLED), golden(FILLED), None, None, b"\xff"] * times
+    assert [each.value() for each in letters] == [*[golden(FILLED)] * 3, None, None, b"\xff"] * times
     assert headers_of(letters[0])["ce_id"]
 
 
