@@ -30,15 +30,15 @@ class SignatureText(NamedTuple):
 
     Attributes
     ----------
-    index:
-        Place of the event in its group; 0 for an event signed alone.
+    place:
+        Index of the event in its group; 0 for an event signed alone.
     path:
         Digests beside the event's way to the root of its group; empty for an event signed alone.
     """
 
     key_id: str
     signature: bytes
-    index: int = 0
+    place: int = 0
     path: bytes = b""
 
     @classmethod
@@ -58,12 +58,12 @@ class SignatureText(NamedTuple):
         if _base64(raw) != (alone or grouped):
             raise ValueError("unused bits of its base64 are set")
         made = cls(key_id, raw[:SIGNATURE_BYTES], int(index or 0), raw[SIGNATURE_BYTES:])
-        if made.index >> (len(made.path) // DIGEST_BYTES):
+        if made.place >> (len(made.path) // DIGEST_BYTES):
             raise ValueError("its group has no such index")
         return made
 
     def __str__(self) -> str:
-        place = f"/{self.index}" if self.path else ""
+        place = f"/{self.place}" if self.path else ""
         return f"{self.key_id}{place}:{_base64(self.signature + self.path)}"
 
 

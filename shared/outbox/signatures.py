@@ -196,7 +196,7 @@ class TrustedKeys:
 
 def _verify_event(key: bytes, signed: SignatureText, event: bytes) -> None:
     if signed.path:
-        _verify_root(key, signed.signature, root_by(event, signed.index, signed.path))
+        _verify_root(key, signed.signature, root_by(event, signed.place, signed.path))
     else:
         crypto_sign_open(signed.signature + event, key)
 
