@@ -212,6 +212,15 @@ def test_an_event_has_no_other_place_in_its_group(nth: int, index: int) -> None:
         refuses(EVENTS[nth], str(SignatureText.parse(SIGNATURES[nth])._replace(place=index)))
 
 
+@pytest.mark.parametrize(("count", "beyond"), [(2, 2), (2, 14), (3, 4), (8, 8)])
+def test_an_index_beyond_its_path_is_refused(count: int, beyond: int) -> None:
+    events, signed = signed_group(count)
+    text = str(SignatureText.parse(signed[1])._replace(place=1 + beyond))
+    refuses(events[1], text)
+    with pytest.raises(ValueError, match="no such place"):
+        verify_as_documented(documented(), events[1], text)
+
+
 def raw_text(index: object, raw: bytes) -> str:
     return f"{SIGNER.key_id}/{index}:{b64encode(raw).decode()}"
 
