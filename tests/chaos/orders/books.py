@@ -66,15 +66,22 @@ class Books:
         """Return everything on which the broker's books, intents, fills and closed trades disagree."""
         with self._exits.connect() as connection:
             findings = [check(connection) for check in (check_signals, check_one_exit, check_outcomes)]
-            recorded = [row._mapping for row in connection.execute(FILLS)]
         found = [f"{each.rule.number}: {line}" for each in findings for line in each.violations]
-        ours = {
-            (row["broker_order_id"], row["broker_trade_id"], int(row["quantity"]), row["price"]) for row in recorded
-        }
-        found += [f"only at the broker: {each}" for each in sorted(self._executed() - ours)]
-        found += [f"only here: {each}" for each in sorted(ours - self._executed())]
+        found += [f"only at the broker: {each}" for each in sorted(self.unread())]
+        found += [f"only here: {each}" for each in sorted(self._recorded() - self._executed())]
         found += list(self._positions_left(trades))
         return found + list(self._closures(trades))
+
+    def unread(self) -> set[Execution]:
+        """Return the fills that only the broker's books have."""
+        return self._executed() - self._recorded()
+
+    def _recorded(self) -> set[Execution]:
+        with self._exits.connect() as connection:
+            return {
+                (row.broker_order_id, row.broker_trade_id, int(row.quantity), row.price)
+                for row in connection.execute(FILLS)
+            }
 
     def _orders(self) -> list[dict[str, Any]]:
         """The broker's orders as its ledger has them, also those that no book shows yet."""

@@ -182,11 +182,13 @@ class Run:
             assert self.scenario.clock.monotonic() < deadline, f"still open after {LIMIT_S} s: {left}"
 
     def settled(self) -> bool:
-        """Read the books once more; return whether no exit is left to be decided."""
+        """Read the books once more; return whether no exit is left to be decided, and no fill to be read."""
         self.scenario.reconciler.reconcile_once()
         self.scenario.requalification.requalify_once()
         with self.scenario.engine.begin() as connection:
-            return not connection.execute(BUSY, {"live": sorted(LIVE)}).scalars().all()
+            decided = not connection.execute(BUSY, {"live": sorted(LIVE)}).scalars().all()
+        # Late fills are looked for at intervals that grow with the books: the last one may still be unread.
+        return decided and self.books.unread() == set()
 
 
 def protected_plan(direction: Direction) -> ExitPlan:
