@@ -299,6 +299,7 @@ class Settings(BaseSettings):
     relay_maintenance_s: float = Field(300, ge=1, description="interval between runs of partition maintenance")
 
     # paper-broker
+    paper_broker_cash: int = Field(100_000_000, ge=0, le=10**11, description="cash of each paper account, in rupees")
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
     paper_broker_freeze_quantity: int = Field(
         0, ge=0, le=10**9, description="largest order at the paper broker, larger ones come in slices; 0: none"

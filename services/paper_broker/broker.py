@@ -11,9 +11,10 @@ from functools import partial
 from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
 from services.paper_broker.conversions import Conversion, converted
 from services.paper_broker.fault_effects import OrderEffect
-from services.paper_broker.faults import Placement, placement_under
+from services.paper_broker.faults import Placement, Reject, placement_under
+from services.paper_broker.funds import wanted_of
 from services.paper_broker.gtt_firing import fire_gtts
-from services.paper_broker.kite_errors import KiteError, no_such_order, not_working
+from services.paper_broker.kite_errors import KiteError, no_funds, no_such_order, not_working
 from services.paper_broker.latency import NO_LATENCY, Latency
 from services.paper_broker.ledger import Books, Ledger
 from services.paper_broker.market_store import TopicPartitionKey
@@ -21,10 +22,10 @@ from services.paper_broker.matching import next_stage_ms
 from services.paper_broker.order_forms import ModifyForm, modified, refuse_met_trigger
 from services.paper_broker.order_rates import OrderLimits, OrderRates
 from services.paper_broker.order_updates import OrderUpdate, updates_of
-from services.paper_broker.orders import Order, OrderRequest
+from services.paper_broker.orders import MAX_VALUE_UNITS, Order, OrderRequest
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick, Quote, advance
-from services.paper_broker.trading import accept, cancel, fill_crossed, surprise, trade
+from services.paper_broker.trading import accept, cancel, fill_crossed, missing_funds, surprise, trade
 from shared.clock import Clock
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickClock
 
@@ -51,7 +52,8 @@ class Accepted:
 class PaperBroker:
     """Places, changes, cancels and fills orders. Thread-safe.
 
-    Without `announce`, it tells no order updates; without `limits`, it takes any number of orders.
+    Without `announce`, it tells no order updates; without `limits`, it takes any number of orders. `cash` of
+    each account is in units.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class PaperBroker:
         announce: Announce | None = None,
         limits: OrderLimits | None = None,
         latency: Latency = NO_LATENCY,
+        cash: int = MAX_VALUE_UNITS,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -69,6 +72,7 @@ class PaperBroker:
         self._announce = announce
         self._rates = OrderRates(limits) if limits else None
         self._latency = latency
+        self._cash = cash
         self._tick_clocks: dict[str, TickClock] = {}
         self._delayed = threading.Event()
         self._delayed.set()  # the ledger may have some of an earlier run
@@ -80,7 +84,8 @@ class PaperBroker:
         ------
         KiteError
             A fault rule refused the order, the account has placed too many, or the market has reached its trigger
-            already. A rule's count is reduced and the book does not show the order.
+            already. A rule's count is reduced and the book does not show the order. MarginException if the account
+            cannot pay: the book shows the order as rejected.
         """
         now = self._now_ms()
         with self._changing() as books:
@@ -90,9 +95,15 @@ class PaperBroker:
             refuse_met_trigger(request.side, request.trigger_units, last_units)
             effects = books.faults.take(account, request.symbol, OrderEffect)
             placement = placement_under(effects, request.quantity, now, self._latency.of(books.orders.next_number(now)))
+            wanted = wanted_of(request, last_units, request.quantity)
+            short = None if placement.is_refused else missing_funds(books, account, wanted, self._cash, now)
+            if short is not None:
+                placement = replace(placement, rejection=Reject(kind="reject", message=short))
             number = None if placement.refusal else accept(books, account, request, placement, last_units, now)
         if placement.refusal is not None or number is None:
             raise _refusal(placement)
+        if short is not None:
+            raise no_funds(short)
         return Accepted(number, placement.drop_after_ms)
 
     def convert(self, account: str, wanted: Conversion) -> None:
@@ -118,14 +129,19 @@ class PaperBroker:
         Raises
         ------
         KiteError
-            The order does not exist or is not open, or the new terms are invalid.
+            The order does not exist or is not open, the new terms are invalid, or the account cannot pay for more.
         """
         now = self._now_ms()
         with self._changing() as books:
-            changed = modified(_working_order(books, account, number, "modified", now), form, now)
+            order = _working_order(books, account, number, "modified", now)
+            changed = modified(order, form, now)
             last_units = books.market.last_units(changed.symbol)
             if changed.status == "TRIGGER PENDING":
                 refuse_met_trigger(changed.side, changed.trigger_units, last_units)
+            more = wanted_of(changed, last_units, max(0, changed.quantity - order.quantity))
+            short = missing_funds(books, account, more, self._cash, now)
+            if short is not None:
+                raise no_funds(short)
             books.orders.update(changed)
             trade(books, changed, books.orders.plan_of(number), last_units, now)
 
@@ -213,7 +229,7 @@ class PaperBroker:
             quote = moved[tick.symbol] = advance(known, replace(tick, at_us=clock.last_ts_us))
             if tick.symbol in working:
                 fill_crossed(books, quote, now)
-                fire_gtts(books, quote, now)
+                fire_gtts(books, quote, self._cash, now)
         books.market.save_quotes(moved.values())
 
     def _tick_clock(self, symbol: str, known: Quote | None, now: int) -> TickClock:

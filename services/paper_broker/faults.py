@@ -161,6 +161,11 @@ class Placement:
     drop_after_ms: int | None = None
     surprises: Surprises | None = None
 
+    @property
+    def is_refused(self) -> bool:
+        """Return whether the order never works: refused, or rejected once accepted."""
+        return self.refusal is not None or self.rejection is not None
+
 
 def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
     """Return the rules for one order or update: the oldest of every kind of effect, so rules queue up.

@@ -24,21 +24,24 @@ def log_in(form: Form, desk: AtDesk) -> Response:
 @router.post("/session/refresh_token")
 def renew(form: Form, desk: AtDesk) -> Response:
     """Exchange the refresh token of a log-in and its checksum for the account's access token."""
-    if desk.accounts.by_refresh_token(form.get("api_key", ""), form.get("refresh_token", "")) is None:
+    account = desk.accounts.by_refresh_token(form.get("api_key", ""), form.get("refresh_token", ""))
+    with desk.ledger.read() as books:
+        is_renewable = account is not None and books.sessions.is_renewable(account.user_id)
+    if not is_renewable:
         raise KiteError("TokenException", "Invalid `refresh_token`.")
     return success(_session(form, "refresh_token", desk))
 
 
 @router.delete("/session/token")
 def log_out(desk: AtDesk, api_key: str = "", access_token: str = "", refresh_token: str = "") -> Response:
-    """End the session: the access token is rejected until the next log-in. A refresh token names it as well."""
+    """End the session: the access token is rejected until the next log-in, and so is the refresh token if sent."""
     account = desk.accounts.by_header(f"token {api_key}:{access_token}")
     if account is None and refresh_token:
         account = desk.accounts.by_refresh_token(api_key, refresh_token)
     if account is None:
         raise bad_token()
     with desk.ledger.write() as books:
-        books.sessions.log_out(account.user_id, desk.records.now_ms())
+        books.sessions.log_out(account.user_id, desk.records.now_ms(), is_renewable=not refresh_token)
     return success(True)
 
 
@@ -62,16 +65,14 @@ async def profile(client: Client) -> Response:
 
 
 @router.get("/user/margins")
-async def margins(client: Client) -> Response:
+def margins(client: Client, desk: AtDesk) -> Response:
     """Return the margins of every segment."""
-    del client
-    return success(portfolio_format.margins())
+    return success(portfolio_format.margins(desk.records.funds(client.user_id)))
 
 
 @router.get("/user/margins/{segment}")
-async def margins_of_segment(segment: str, client: Client) -> Response:
+def margins_of_segment(segment: str, client: Client, desk: AtDesk) -> Response:
     """Return the margins of one segment."""
-    del client
     if segment not in _SEGMENTS:
         raise bad_input("Invalid `segment`.")
-    return success(portfolio_format.margins()[segment])
+    return success(portfolio_format.margins(desk.records.funds(client.user_id))[segment])

@@ -70,6 +70,11 @@ def no_such_trigger() -> KiteError:
     return KiteError("InputException", "Couldn't find that `trigger_id`.", 404)
 
 
+def no_funds(message: str) -> KiteError:
+    """Return the error for an order without sufficient funds."""
+    return KiteError("MarginException", message)
+
+
 def bad_token() -> KiteError:
     """Return the error for missing, wrong or expired credentials."""
     return KiteError("TokenException", "Incorrect `api_key` or `access_token`.")

@@ -66,13 +66,25 @@ def read_margin_orders(body: bytes) -> list[MarginOrder]:
         raise bad_input(describe(error)) from error
 
 
+def leverage_of(symbol: str, side: Side, product: str) -> int:
+    """Return how much more than its margin an order is worth: a bought option is paid whole."""
+    return 1 if _is_premium(symbol, side) else LEVERAGE[product]
+
+
+def _is_derivative(symbol: str) -> bool:
+    return symbol.partition(":")[0] in DERIVATIVES
+
+
+def _is_premium(symbol: str, side: Side) -> bool:
+    return side == "BUY" and _is_derivative(symbol) and symbol.endswith(("CE", "PE"))
+
+
 def order_margin(order: MarginOrder, last: Decimal) -> Json:
     """Return the margin of an order: SPAN of a derivative, VaR of a share, premium of a bought option."""
+    symbol, side = order.symbol, order.transaction_type
     value = order.quantity * (order.price or last)
-    is_derivative = order.exchange in DERIVATIVES
-    is_premium = is_derivative and order.tradingsymbol.endswith(("CE", "PE")) and order.transaction_type == "BUY"
-    leverage = 1 if is_premium else LEVERAGE[order.product]
-    held_as = "option_premium" if is_premium else "span" if is_derivative else "var"
+    leverage = leverage_of(symbol, side, order.product)
+    held_as = "option_premium" if _is_premium(symbol, side) else "span" if _is_derivative(symbol) else "var"
     total = round(float(value) / leverage, 2)
     return {
         "type": "commodity" if order.exchange == "MCX" else "equity",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -112,10 +113,19 @@ async def order_trades(request: Request) -> Response:
     return success(desk_of(request).records.order_trades(client.user_id, _number(request)))
 
 
+OTHER_VARIETIES: Final = {
+    "amo": "After market orders (AMO) are not allowed while the market is open.",
+    "co": "Cover orders (CO) are not allowed.",
+    "iceberg": "Iceberg orders are not allowed.",
+    "auction": "No auction is open for this instrument.",
+}
+"""Refusals of Kite's other varieties: the market of this broker is always open, and no exit needs the others."""
+
+
 def _refuse_other_varieties(request: Request) -> None:
     variety = request.path_params["variety"]
     if variety != "regular":
-        raise bad_input(f"Variety `{variety}` is not served, only `regular`.")
+        raise bad_input(OTHER_VARIETIES.get(variety, "Invalid `variety`."))
 
 
 def _number(request: Request) -> int:

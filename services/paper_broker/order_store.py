@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 
 from services.paper_broker.book_time import number_at
-from services.paper_broker.orders import Execution, FillPlan, Order, Stage
+from services.paper_broker.orders import Execution, FillPlan, Order, Side, Stage
 
 _COLUMNS = """order_number, account, symbol, side, product, order_type, validity, quantity, limit_units,
     protection_units, tag, status, status_message, filled_quantity, filled_value, modified, placed_ms, updated_ms,
@@ -29,6 +29,13 @@ _ORDERS_OF_ACCOUNT = f"SELECT {_COLUMNS} FROM orders WHERE account = ? AND order
 _ORDER = f"SELECT {_COLUMNS} FROM orders WHERE order_number = ? AND account = ?"  # noqa: S608  # constants
 _NUMBERED = f"SELECT {_COLUMNS} FROM orders WHERE order_number = ?"  # noqa: S608  # constants
 _WORKING = "status IN ('OPEN', 'TRIGGER PENDING')"  # as in the index
+_WORKING_OF_ACCOUNT = (
+    f"SELECT {_COLUMNS} FROM orders WHERE account = ? AND order_number >= ? AND {_WORKING} ORDER BY order_number"  # noqa: S608  # constants
+)
+_UNFILLED_AT_WORK = (
+    f"SELECT coalesce(sum(quantity - filled_quantity), 0) FROM orders WHERE {_WORKING} AND symbol = ?"  # noqa: S608  # constants
+    " AND order_number >= ? AND account = ? AND product = ? AND side = ?"
+)
 _AT_WORK = (
     f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE {_WORKING} AND symbol = ? AND order_number >= ?"  # noqa: S608  # constants
     " ORDER BY order_number"
@@ -149,6 +156,16 @@ class OrderStore:
         """Return the symbol's working orders placed since then, oldest first, with their fill plans."""
         rows = self._connection.execute(_AT_WORK, (symbol, number_at(since_ms)))
         return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
+
+    def working_of(self, account: str, since_ms: int) -> list[Order]:
+        """Return the account's working orders placed since then, oldest first."""
+        return [Order(*row) for row in self._connection.execute(_WORKING_OF_ACCOUNT, (account, number_at(since_ms)))]
+
+    def unfilled_at_work(self, account: str, symbol: str, product: str, side: Side, since_ms: int) -> int:
+        """Return the unfilled quantity of working orders on one side of a position, placed since then."""
+        wanted = (symbol, number_at(since_ms), account, product, side)
+        (unfilled,) = self._connection.execute(_UNFILLED_AT_WORK, wanted).fetchone()
+        return int(unfilled)
 
     def symbols_at_work(self, since_ms: int) -> set[str]:
         """Return symbols with a working order placed since then."""

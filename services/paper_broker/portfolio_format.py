@@ -6,11 +6,9 @@ from collections.abc import Iterable
 
 from services.paper_broker.accounts import Account
 from services.paper_broker.book_time import kite_time
+from services.paper_broker.funds import Funds
 from services.paper_broker.kite_format import Json, named, number
 from services.paper_broker.positions import Position, Turnover
-
-PAPER_CASH = 100_000_000
-"""Cash in rupees of every account; paper orders are not checked against it."""
 
 EXCHANGES = ["NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX"]
 PRODUCTS = ["CNC", "MIS", "NRML"]
@@ -125,24 +123,31 @@ def session(account: Account, login_ms: int) -> Json:
     }
 
 
-def segment_margins(cash: int) -> Json:
-    """Return the margins of one segment with this amount of rupees."""
+def segment_margins(funds: Funds) -> Json:
+    """Return the margins of one segment with these funds."""
     debits = ("debits", "exposure", "m2m_realised", "m2m_unrealised", "option_premium", "payout", "span", "turnover")
     return {
         "enabled": True,
-        "net": cash,
+        "net": number(funds.available),
         "available": {
             "adhoc_margin": 0,
-            "cash": cash,
-            "opening_balance": cash,
-            "live_balance": cash,
+            "cash": number(funds.cash),
+            "opening_balance": number(funds.cash),
+            "live_balance": number(funds.available),
             "collateral": 0,
             "intraday_payin": 0,
         },
-        "utilised": {**dict.fromkeys(debits, 0), "holding_sales": 0, "liquid_collateral": 0, "stock_collateral": 0},
+        "utilised": {
+            **dict.fromkeys(debits, 0),
+            "debits": number(funds.used - funds.realised),
+            "m2m_realised": number(funds.realised),
+            "holding_sales": 0,
+            "liquid_collateral": 0,
+            "stock_collateral": 0,
+        },
     }
 
 
-def margins() -> Json:
-    """Return the margins of every segment."""
-    return {"equity": segment_margins(PAPER_CASH), "commodity": segment_margins(0)}
+def margins(funds: Funds) -> Json:
+    """Return the margins of every segment; the first one's funds serve all of them."""
+    return {"equity": segment_margins(funds), "commodity": segment_margins(Funds(0))}

@@ -18,6 +18,9 @@ _ADD = """
     ON CONFLICT (account, symbol, product, day) DO UPDATE SET
         buy_quantity = buy_quantity + excluded.buy_quantity, buy_value = buy_value + excluded.buy_value,
         sell_quantity = sell_quantity + excluded.sell_quantity, sell_value = sell_value + excluded.sell_value"""
+_NET = """
+    SELECT coalesce(sum(buy_quantity - sell_quantity), 0) FROM turnover
+    WHERE account = ? AND symbol = ? AND product = ?"""
 _INSERT_ENTRY = """
     INSERT INTO entries (trade_id, account, symbol, product, quantity, price_units, entered_ms)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
@@ -39,6 +42,11 @@ class PositionStore:
     def add(self, account: str, symbol: str, product: str, day: str, turnover: Turnover) -> None:
         """Add to the quantities bought and sold on a day (``YYYY-MM-DD``)."""
         self._connection.execute(_ADD, (account, symbol, product, day, *astuple(turnover)))
+
+    def net_of(self, account: str, symbol: str, product: str) -> int:
+        """Return the open quantity of a symbol in a product; negative is short."""
+        (net,) = self._connection.execute(_NET, (account, symbol, product)).fetchone()
+        return int(net)
 
     def of_account(self, account: str, day: str) -> list[Position]:
         """Return the account's positions as of `day`; earlier quantities are overnight. Uses one query."""

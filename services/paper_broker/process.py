@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 
 from fastapi import FastAPI
 
@@ -22,6 +23,7 @@ from services.paper_broker.postbacks import open_postbacks
 from services.paper_broker.records import Records
 from shared.clock import SystemClock
 from shared.kafka.topic_watch import CONDITION as KAFKA
+from shared.money import to_units
 from shared.runtime.catalogue import PAPER_BROKER
 from shared.runtime.health import Health
 from shared.runtime.process import ProcessSpec, RunningProcess
@@ -59,7 +61,7 @@ def build(process: RunningProcess) -> FastAPI:
 def open_desk(settings: Settings, announce: Announce | None = None) -> Iterator[Desk]:
     """Open the broker described by these settings; close its ledger afterwards."""
     accounts = accounts_of(settings)
-    clock = SystemClock()
+    clock, cash = SystemClock(), to_units(Decimal(settings.paper_broker_cash))
     ledger = Ledger(settings.paper_broker_dir)
     try:
         yield Desk(
@@ -71,8 +73,9 @@ def open_desk(settings: Settings, announce: Announce | None = None) -> Iterator[
                 announce,
                 OrderLimits(settings.orders_per_s, settings.orders_per_min, settings.orders_per_day),
                 Latency(settings.paper_broker_latency_ms),
+                cash,
             ),
-            Records(ledger, clock),
+            Records(ledger, clock, cash),
             ledger,
             GttDesk(ledger, clock),
             settings.paper_broker_freeze_quantity,

@@ -6,20 +6,23 @@ from collections.abc import Iterable
 
 from services.paper_broker import kite_format, portfolio_format
 from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
+from services.paper_broker.funds import Funds
 from services.paper_broker.kite_errors import no_such_order
 from services.paper_broker.kite_format import Json
 from services.paper_broker.ledger import Books, Ledger
-from services.paper_broker.orders import Order
+from services.paper_broker.orders import MAX_VALUE_UNITS, Order
 from services.paper_broker.quotes import Quote
+from services.paper_broker.trading import funds_in
 from shared.clock import Clock
 
 
 class Records:
     """Data for clients, in Kite's formats. Books cover the current day."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, cash: int = MAX_VALUE_UNITS) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._cash = cash
 
     def orders(self, account: str) -> list[Json]:
         """Return the order book, oldest first."""
@@ -55,6 +58,11 @@ class Records:
         """Return delivery shares of earlier days."""
         with self._ledger.read() as books:
             return portfolio_format.holdings(books.positions.of_account(account, book_day(self.now_ms())))
+
+    def funds(self, account: str) -> Funds:
+        """Return cash, results and margin in use."""
+        with self._ledger.read() as books:
+            return funds_in(books, account, self._cash, self.now_ms())
 
     def quotes(self, symbols: Iterable[str]) -> list[Quote]:
         """Return the quotes of those symbols with one, in the requested order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 """Ledger version, stored in ``PRAGMA user_version``; older versions are upgraded, others are refused."""
 
 _ORDERS = """
@@ -178,7 +178,12 @@ CREATE TABLE fault_rules (
 ) STRICT;
 
 -- An account without a row is logged in by its settings alone.
-CREATE TABLE sessions (account TEXT PRIMARY KEY, login_ms INTEGER NOT NULL, is_open INTEGER NOT NULL) STRICT;
+CREATE TABLE sessions (
+    account      TEXT PRIMARY KEY,
+    login_ms     INTEGER NOT NULL,
+    is_open      INTEGER NOT NULL,
+    is_renewable INTEGER NOT NULL DEFAULT 1  -- 0: its refresh token has ended as well
+) STRICT;
 """
 
 _OLD_COLUMNS = """order_number, account, symbol, side, product, order_type, validity, quantity, limit_units,
@@ -196,5 +201,6 @@ ALTER TABLE order_states ADD COLUMN trigger_units INTEGER;
 {_GTTS}""",  # noqa: S608  # constants
     2: _SURPRISES,
     3: "ALTER TABLE orders ADD COLUMN ttl_minutes INTEGER;",
+    4: "ALTER TABLE sessions ADD COLUMN is_renewable INTEGER NOT NULL DEFAULT 1;",
 }
 """Statements to bring a ledger of a version to the next one; foreign keys must be off."""

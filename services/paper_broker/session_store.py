@@ -16,15 +16,21 @@ class SessionStore:
         row = self._connection.execute("SELECT is_open FROM sessions WHERE account = ?", (account,)).fetchone()
         return row is None or bool(row[0])
 
+    def is_renewable(self, account: str) -> bool:
+        """Return False only after the end of its refresh token, until the next log-in."""
+        row = self._connection.execute("SELECT is_renewable FROM sessions WHERE account = ?", (account,)).fetchone()
+        return row is None or bool(row[0])
+
     def log_in(self, account: str, now_ms: int) -> None:
         """Make the account's token valid from now on."""
-        self._set(account, now_ms, 1)
+        self._set(account, now_ms, is_open=True)
 
-    def log_out(self, account: str, now_ms: int) -> None:
-        """Make the account's token invalid until the next log-in."""
-        self._set(account, now_ms, 0)
+    def log_out(self, account: str, now_ms: int, *, is_renewable: bool) -> None:
+        """Make the account's token invalid until the next log-in or, if its session is renewable, its renewal."""
+        self._set(account, now_ms, is_open=False, is_renewable=is_renewable and self.is_renewable(account))
 
-    def _set(self, account: str, now_ms: int, is_open: int) -> None:
+    def _set(self, account: str, now_ms: int, *, is_open: bool, is_renewable: bool = True) -> None:
         self._connection.execute(
-            "INSERT OR REPLACE INTO sessions (account, login_ms, is_open) VALUES (?, ?, ?)", (account, now_ms, is_open)
+            "INSERT OR REPLACE INTO sessions (account, login_ms, is_open, is_renewable) VALUES (?, ?, ?, ?)",
+            (account, now_ms, is_open, is_renewable),
         )

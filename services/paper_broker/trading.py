@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from services.paper_broker.book_time import MINUTE_MS, book_day, book_opened_ms
 from services.paper_broker.faults import Placement
+from services.paper_broker.funds import Funds, Wanted, funds_of, opening, shortage
 from services.paper_broker.ledger import Books
 from services.paper_broker.matching import execute, filled, is_triggered, next_stage_ms, postponed, triggered
 from services.paper_broker.orders import Execution, FillPlan, Order, OrderRequest, cancelled, placed, rejected
@@ -30,6 +31,27 @@ def accept(
     if request.validity == "IOC" and not placement.fill_plan:
         _cancel_rest(books, order.number, now)
     return order.number
+
+
+def missing_funds(books: Books, account: str, wanted: Wanted, cash: int, now: int) -> str | None:
+    """Return why an account with so much cash cannot pay for more of a position; None if it can.
+
+    What closes a position needs no funds, however little the account has.
+    """
+    at_work = books.orders.unfilled_at_work(account, wanted.symbol, wanted.product, wanted.side, book_opened_ms(now))
+    net = books.positions.net_of(account, wanted.symbol, wanted.product)
+    required = opening(wanted, net, at_work).margin
+    if required == 0:
+        return None
+    available = funds_in(books, account, cash, now).available
+    return shortage(required, available) if required > available else None
+
+
+def funds_in(books: Books, account: str, cash: int, now: int) -> Funds:
+    """Return the funds of an account with so much cash at the beginning."""
+    working = books.orders.working_of(account, book_opened_ms(now))
+    last = {symbol: books.market.last_units(symbol) or 0 for symbol in {order.symbol for order in working}}
+    return funds_of(cash, books.positions.of_account(account, book_day(now)), working, last)
 
 
 def trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, now: int) -> None:

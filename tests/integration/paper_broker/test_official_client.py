@@ -169,6 +169,7 @@ def test_quotes_and_instruments(broker: RunningBroker, kite: KiteConnect) -> Non
     assert list(kite.ltp("NSE:NONE")) == []
     quote = kite.quote("NSE:INFY")["NSE:INFY"]
     assert quote["ohlc"] == {"open": 1000, "high": 1001.25, "low": 1000, "close": 0}
+    assert kite.ohlc("NSE:INFY")["NSE:INFY"]["ohlc"] == quote["ohlc"]
     assert isinstance(quote["timestamp"], datetime)
     (instrument,) = kite.instruments("NSE")
     assert len(instrument) == 12
@@ -197,7 +198,7 @@ def test_a_session_is_begun_by_checksum_and_ended(broker: RunningBroker, kite: K
 
 def test_a_session_is_renewed_by_its_refresh_token(broker: RunningBroker, kite: KiteConnect) -> None:
     refresh_token = broker.client(access_token=None).generate_session("request", API_SECRET)["refresh_token"]
-    assert kite.invalidate_refresh_token(refresh_token)
+    assert kite.invalidate_access_token()
     with pytest.raises(kite_exceptions.TokenException):
         kite.orders()
     with pytest.raises(kite_exceptions.TokenException, match="refresh_token"):
@@ -206,6 +207,19 @@ def test_a_session_is_renewed_by_its_refresh_token(broker: RunningBroker, kite: 
         kite.renew_access_token(refresh_token, "wrong")
     assert kite.renew_access_token(refresh_token, API_SECRET)["user_id"] == "PAPER"
     assert kite.orders() == []
+
+
+def test_ended_refresh_token_renews_nothing_until_next_log_in(broker: RunningBroker, kite: KiteConnect) -> None:
+    refresh_token = broker.client(access_token=None).generate_session("request", API_SECRET)["refresh_token"]
+    assert kite.invalidate_refresh_token(refresh_token)
+    kite.invalidate_access_token()  # ends nothing more, and revives nothing
+    with pytest.raises(kite_exceptions.TokenException, match="refresh_token") as refused:
+        kite.renew_access_token(refresh_token, API_SECRET)
+    assert refused.value.code == 403
+    with pytest.raises(kite_exceptions.TokenException):
+        kite.orders()
+    broker.client(access_token=None).generate_session("request", API_SECRET)
+    assert kite.renew_access_token(refresh_token, API_SECRET)["user_id"] == "PAPER"
 
 
 def test_margins_and_charges_of_orders_are_computed(broker: RunningBroker, kite: KiteConnect) -> None:
@@ -298,7 +312,7 @@ def test_a_wrong_token_is_a_token_exception(broker: RunningBroker) -> None:
         {"order_type": "SL", "trigger_price": 990},
         {"order_type": "SL", "trigger_price": 990, "price": 991},
         {"order_type": "SL", "trigger_price": 990, "price": 989, "transaction_type": "BUY"},
-        {"variety": "amo"},
+        *({"variety": variety} for variety in ("amo", "co", "iceberg", "auction", "none")),
         {"exchange": "NYSE"},
         {"tradingsymbol": "no such thing"},
     ],
@@ -389,3 +403,74 @@ def _status_of(call: Callable[[], object]) -> int:
     except kite_exceptions.KiteException as error:
         return int(error.code)
     return 200
+
+
+OUT_OF_SCOPE: dict[str, Callable[[KiteConnect], object]] = {
+    "historical_data": lambda kite: kite.historical_data(1, "2026-01-01", "2026-01-02", "day"),
+    "trigger_range": lambda kite: kite.trigger_range("BUY", "NSE:INFY"),
+    "get_auction_instruments": lambda kite: kite.get_auction_instruments(),
+    "mf_orders": lambda kite: kite.mf_orders(),
+    "place_mf_order": lambda kite: kite.place_mf_order("INF1", "BUY", amount=1),
+    "cancel_mf_order": lambda kite: kite.cancel_mf_order("1"),
+    "mf_sips": lambda kite: kite.mf_sips(),
+    "place_mf_sip": lambda kite: kite.place_mf_sip("INF1", 1000, 12, "monthly"),
+    "modify_mf_sip": lambda kite: kite.modify_mf_sip("1", amount=1),
+    "cancel_mf_sip": lambda kite: kite.cancel_mf_sip("1"),
+    "mf_holdings": lambda kite: kite.mf_holdings(),
+    "mf_instruments": lambda kite: kite.mf_instruments(),
+    "exit_order": lambda kite: kite.exit_order("co", "1"),
+}
+"""Calls of the client for history, mutual funds, auctions and cover orders."""
+IN_SCOPE = frozenset(
+    {
+        "basket_order_margins",
+        "cancel_order",
+        "convert_position",
+        "delete_gtt",
+        "generate_session",
+        "get_gtt",
+        "get_gtts",
+        "get_virtual_contract_note",
+        "holdings",
+        "instruments",
+        "invalidate_access_token",
+        "invalidate_refresh_token",
+        "ltp",
+        "margins",
+        "modify_gtt",
+        "modify_order",
+        "ohlc",
+        "order_history",
+        "order_margins",
+        "order_trades",
+        "orders",
+        "place_autoslice_order",
+        "place_gtt",
+        "place_order",
+        "positions",
+        "profile",
+        "quote",
+        "renew_access_token",
+        "trades",
+    }
+)
+"""Calls with a test here or in `test_stops_and_triggers`."""
+WITHOUT_REQUEST = frozenset({"login_url", "set_access_token", "set_session_expiry_hook"})
+
+
+@pytest.mark.parametrize("call", sorted(OUT_OF_SCOPE))
+def test_calls_out_of_scope_are_refused_by_kites_error(kite: KiteConnect, call: str) -> None:
+    with pytest.raises(kite_exceptions.KiteException) as refused:
+        OUT_OF_SCOPE[call](kite)
+    assert refused.value.code in (400, 404)
+    assert kite.orders() == []
+
+
+def test_every_call_of_the_client_has_its_place() -> None:
+    """A new release of the client with more calls fails here."""
+    calls = {name for name in vars(KiteConnect) if not name.startswith("_") and callable(getattr(KiteConnect, name))}
+    assert calls == OUT_OF_SCOPE.keys() | IN_SCOPE | WITHOUT_REQUEST
+    told = "".join(
+        Path(__file__).with_name(f"test_{name}.py").read_text() for name in ("official_client", "stops_and_triggers")
+    )
+    assert [name for name in sorted(IN_SCOPE) if f"kite.{name}(" not in told and f").{name}(" not in told] == []
