@@ -44,10 +44,10 @@ coverage-fast: install ## the tests without servers, with 69 % of the lines and 
 demo-compose: install ## the same demo against running containers (docker compose up --wait), from outside
 	@deploy/compose/demo
 
-test-compose: ## the containers: rights, demo, restarts, copies, kills; in a separate project, taken down afterwards
+test-compose: ## the containers: rights, demo, restarts, copies, kills; in a separate project; EXECUTION
 	@bash -c '. deploy/compose/engine'
 	@$(MAKE) --no-print-directory install
-	@TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
+	@TEST_COMPOSE=1 EXECUTION=$(EXECUTION) $(BIN)/python -m pytest tests/compose
 
 fuzz: install ## HTTP routes, the engine beside its oracle and the paper broker at random, for minutes; FUZZ_EXAMPLES
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest tests/integration/http/test_fuzz.py \

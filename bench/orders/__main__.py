@@ -17,6 +17,7 @@ from bench.orders.run import PARTS, SMOKE, Plan, figures
 from bench.orders.system import running_system
 from shared.errors import ExitflowError
 from shared.runtime.stopping import exit_on_sigterm
+from shared.settings import PREFIX, Execution
 
 PAGES = Path(__file__).parents[2] / "docs" / "benchmarks"
 PAGE = "orders.md"
@@ -29,13 +30,15 @@ def main(arguments: Sequence[str]) -> int:
     exit_on_sigterm()
     plan = SMOKE if told.smoke else _plan(told)
     output = told.output or (None if told.smoke or told.only else PAGES)
+    os.environ[f"{PREFIX}EXECUTION"] = told.execution.value  # of every process of the stack
     conditions = {
+        "execution": told.execution.value,
         "cores": str(os.cpu_count()),
         "Python": platform.python_version(),
         "load": f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1",
     }
     try:
-        with running_system(plan.accounts, progress.print) as system:
+        with running_system(plan.accounts, told.execution, progress.print) as system:
             found, complete = figures(system, plan, tuple(told.only or PARTS), progress.print)
     except ExitflowError as error:
         progress.print(f"bench: {error}", style="red")
@@ -74,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--closes", type=int, default=Plan.closes, help="closures of trade-fills (default: 10000)")
     parser.add_argument("--burst", type=int, default=Plan.burst, help="exits of one tick (default: 1000)")
     parser.add_argument("--accounts", type=int, default=Plan.accounts, help="accounts at the broker (default: 100)")
+    parser.add_argument(
+        "--execution",
+        type=Execution,
+        choices=list(Execution),
+        default=Execution.EXIT_QUALIFICATION,
+        help="who decides when an exit is sent (default: exit_qualification)",
+    )
     parser.add_argument("--output", type=Path, help="folder for orders.md (docs/benchmarks for a whole run)")
     parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
     return parser

@@ -17,7 +17,7 @@ from deploy.local.secrets.credentials import Credentials
 from deploy.local.stack import stack
 from deploy.local.state.data_directory import DataDirectory
 from shared.errors import Unavailable
-from shared.settings import PREFIX
+from shared.settings import PREFIX, Execution
 
 IN_STACK = ("relay", "trade-fills", "trade-api", "exit-ticks", "exit-api", "console")
 SUPERVISOR = "supervisor"
@@ -40,7 +40,7 @@ class System:
 
 
 @contextmanager
-def running_system(accounts: int, say: Callable[[str], None]) -> Iterator[System]:
+def running_system(accounts: int, execution: Execution, say: Callable[[str], None]) -> Iterator[System]:
     """Start everything in a temporary directory, and end and remove it afterwards.
 
     Raises
@@ -54,12 +54,14 @@ def running_system(accounts: int, say: Callable[[str], None]) -> Iterator[System
             raise Unavailable(f"the stack did not start; its logs are in {DataDirectory(root).logs}")
         with ExitStack() as cleanup:
             cleanup.callback(stack.down, root, say)
-            yield _with_broker(root, stack.read_stack(root), account_names(accounts), cleanup)
+            yield _with_broker(root, stack.read_stack(root), account_names(accounts), execution, cleanup)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _with_broker(root: Path, about: dict[str, Any], names: list[str], cleanup: ExitStack) -> System:
+def _with_broker(
+    root: Path, about: dict[str, Any], names: list[str], execution: Execution, cleanup: ExitStack
+) -> System:
     secrets = Credentials.of(DataDirectory(root).secrets_file)
     shared = {
         f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": about["kafka_bootstrap_servers"],
@@ -72,6 +74,7 @@ def _with_broker(root: Path, about: dict[str, Any], names: list[str], cleanup: E
     orders = {
         f"{PREFIX}EXIT_DATABASE_URL": about["exit_database_url"],
         f"{PREFIX}EVENT_SIGNING_KEY": secrets.exit_signing_key,
+        f"{PREFIX}EXECUTION": execution.value,
     }
     port = free_port(str(root))
     store_accounts(about["admin_database_url"], names, f"http://{LOOPBACK}:{port}")

@@ -26,7 +26,7 @@ class Containers:
     PUBLISHED = ("EXIT_API", "TRADE_API", "PAPER_BROKER", "KAFKA")
 
     def __init__(self, project: str, ports: Mapping[str, str]) -> None:
-        own = {"COMPOSE_PROJECT_NAME": project, "IMAGE_TAG": "test", **ports}
+        own = {"COMPOSE_PROJECT_NAME": project, "IMAGE_TAG": project, **ports}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")}
         self.environment = {**kept, **own}
         self.kafka = f"127.0.0.1:{ports['PUBLISHED_KAFKA_PORT']}"
