@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -153,6 +153,26 @@ SELECT * FROM (
  ORDER BY ended_at DESC
  LIMIT :limit
 """)  # noqa: S608  # the conditions above
+FILLS_TODAY = text("""
+-- exit_fills.today: how many each account has
+SELECT b.user_broker_id, today.fills
+  FROM user_brokers b
+ CROSS JOIN LATERAL (SELECT count(*) AS fills FROM exit_fills f
+                      WHERE f.broker = b.broker AND f.account = b.account AND f.trading_day = CAST(:day AS date)
+                    ) AS today
+ WHERE today.fills > 0
+""")
+FILLED_BEHIND = text(f"""
+-- exit_intents.filled_behind: filled exits with an order filled further at the broker, or at work there
+SELECT {COLUMNS}
+  FROM unnest(CAST(:order_ids AS text[]), CAST(:filled AS bigint[]), CAST(:working AS boolean[]))
+       AS o (order_id, filled, is_working)
+  JOIN exit_intents i ON i.broker_order_id = o.order_id
+ WHERE i.user_broker_id = :user_broker_id AND i.status = 'FILLED' AND i.deleted_at IS NULL
+   AND (o.filled > i.filled_quantity OR o.is_working)
+ ORDER BY i.created_at, i.intent_id
+ LIMIT :limit
+""")  # noqa: S608  # the columns of our own mapping
 ANY_UNSENT = "EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL)"
 """There is an unsent exit."""
 ANYTHING_UNSENT = text(f"""
@@ -281,6 +301,16 @@ class OrderQueues:
         """Return intents in the broker's books of today that ended within this time and may still fill."""
         begins = [day.begins for day in book_days.values()]
         return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins, within=within)
+
+    def fills_today(self, day: date) -> dict[str, int]:
+        """Return how many fills of a trading day each user broker has; omit those without any."""
+        return dict(fetch(self._connection, FILLS_TODAY, {"day": day}))
+
+    def filled_behind(self, user_broker_id: str, orders: Mapping[str, tuple[int, bool]]) -> list[ExitIntent]:
+        """Return filled intents with an order, by id, filled further than they are, or at work."""
+        filled, working = zip(*orders.values(), strict=True) if orders else ((), ())
+        shown = {"order_ids": list(orders), "filled": list(filled), "working": list(working)}
+        return self._intents(FILLED_BEHIND, user_broker_id=user_broker_id, **shown)
 
     def anything_unsent(self) -> bool:
         """Return whether there is an unsent exit; without any, most loops have nothing to do."""

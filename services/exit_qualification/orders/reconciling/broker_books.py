@@ -72,6 +72,14 @@ class BrokerBooks:
         self._by_tag = {tag: order for order in reversed(orders) for tag in order.tags}
         self._fills = _fills_by_order(fills)
 
+    def orders_of_ours(self) -> dict[str, tuple[int, bool]]:
+        """Return the filled quantity of every order with a tag, by id, and whether it works."""
+        return {
+            order.order_id: (order.filled_quantity, order.state is OrderState.WORKING)
+            for order in self._by_id.values()
+            if order.tags
+        }
+
     def sighting(self, sent: ExitIntent | ProtectiveStop) -> Sighting | None:
         """Return the order of an intent or stop, found by its known id or its tag; None if the books lack it."""
         order = self._by_id.get(sent.broker_order_id or "") or self._by_tag.get(sent.client_order_id)

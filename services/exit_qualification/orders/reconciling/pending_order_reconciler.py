@@ -83,12 +83,24 @@ class _Account:
 
 @dataclass(slots=True)
 class _Work:
-    """Intents, and ended stops, to look up, by user broker."""
+    """Intents, and ended stops, to look up, by user broker.
+
+    Attributes
+    ----------
+    fills_today:
+        Fills of today of those user brokers with fills never compared with whole books.
+    """
 
     read_at: datetime
     brokers: dict[str, UserBroker]
     intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
     stops: dict[str, list[ProtectiveStop]] = field(default_factory=lambda: defaultdict(list))
+    fills_today: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accounts(self) -> list[str]:
+        """Return the accounts with books to read."""
+        return sorted(self.intents.keys() | self.stops.keys() | self.fills_today.keys())
 
     def may_show(self, intent: ExitIntent, sent_at: datetime) -> bool:
         """Return whether the books of the intent's broker must still show an order sent at this instant."""
@@ -130,6 +142,7 @@ class PendingOrderReconciler:
         self._late_watched_at: datetime | None = None
         self._all_late_watched_at: datetime | None = None
         self._book_sizes: dict[str, int] = {}
+        self._compared_fills: dict[str, int] = {}
 
     def reconcile_once(self) -> bool:
         """Run one pass over every user broker with orders at work, side by side; without any, call no broker.
@@ -143,12 +156,11 @@ class PendingOrderReconciler:
             The books of a user broker could not be read; the others were processed.
         """
         work = self._look()
-        accounts = work.intents.keys() | work.stops.keys()
         failures = self._readers.run(
-            {account: partial(self._reconcile_account, account, work) for account in sorted(accounts)}
+            {account: partial(self._reconcile_account, account, work) for account in work.accounts}
         )
         raise_failures(failures)
-        return bool(accounts)
+        return bool(work.accounts)
 
     def _look(self) -> _Work:
         with self._open_look() as connection:
@@ -156,12 +168,15 @@ class PendingOrderReconciler:
             now = queues.now()
             at_broker = _at_broker(queues, now, self._terms.answer_wait)
             within = self._late_fills_within(now)
-            ended, stops = list[ExitIntent](), list[ProtectiveStop]()
+            ended, stops, fills = list[ExitIntent](), list[ProtectiveStop](), dict[str, int]()
             if within is not None:
                 ended = queues.ended_today(BOOK_DAYS, within)
                 stops = ProtectiveStopRepository(connection).ended_today(BOOK_DAYS, within)
-            brokers = SwitchRepository(connection).brokers() if at_broker or ended or stops else []
-        work = _Work(now, {broker.user_broker_id: broker for broker in brokers})
+            if within == WHOLE_DAY:
+                found = queues.fills_today(trading_day(now))
+                fills = {name: count for name, count in found.items() if count != self._compared_fills.get(name)}
+            brokers = SwitchRepository(connection).brokers() if at_broker or ended or stops or fills else []
+        work = _Work(now, {broker.user_broker_id: broker for broker in brokers}, fills_today=fills)
         _gauge(at_broker, work)
         for intent_id in self._seen_at.keys() - {intent.intent_id for intent in at_broker}:
             self._seen_at.pop(intent_id, None)
@@ -188,7 +203,8 @@ class PendingOrderReconciler:
     def _reconcile_account(self, name: str, work: _Work) -> None:
         user_broker, intents, stops = work.brokers[name], work.intents.get(name, []), work.stops.get(name, [])
         broker = self._brokers.port(user_broker)
-        books = read_books(broker) if stops else _read(broker, intents, work.read_at)
+        is_compared = name in work.fills_today
+        books = read_books(broker) if stops or is_compared else _read(broker, intents, work.read_at)
         account = _Account(user_broker, broker, books, work.read_at)
         self._book_sizes[user_broker.user_broker_id] = broker.book_size
         failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
@@ -198,12 +214,22 @@ class PendingOrderReconciler:
             self._on_progress()
         self._each(account, [intent for intent in intents if intent.intent_id not in recorded], self._settle)
         self._late_stops.record(user_broker, books, stops)
-        if stops or len(recorded) < len(intents):
+        if is_compared:
+            self._each(account, self._filled_behind(account), self._settle)
+            self._compared_fills[name] = work.fills_today[name]
+        if stops or is_compared or len(recorded) < len(intents):
             with self._open_unit() as uow:
                 excess = OrderQueues(uow.connection).beyond_remainder([user_broker.user_broker_id])
             self._each(account, excess, self._cancel_excess)
         for intent, order_id in account.cancels:
             self._each(account, [intent], partial(self._cancel, order_id=order_id))
+
+    def _filled_behind(self, account: _Account) -> list[ExitIntent]:
+        """Return filled exits with orders raised by somebody before their first read: senders read the fills alone."""
+        with self._open_unit() as uow:
+            return OrderQueues(uow.connection).filled_behind(
+                account.user_broker.user_broker_id, account.books.orders_of_ours()
+            )
 
     def _each(
         self, account: _Account, intents: Iterable[ExitIntent], step: Callable[[_Account, ExitIntent], None]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
+from services.exit_qualification.domain.intent import ExitIntent
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.waiting import wait_until
 
@@ -106,3 +109,50 @@ def test_order_continuing_after_filled_exit_is_cancelled_until_it_ends(
         restarted.reconciler.reconcile_once()
     assert broker.cancels == [order_id]
     assert scenario.expect(intent, IntentStatus.FILLED).cancel_requested_at == asked
+
+
+def raised_before_its_read(scenario: OrderScenario, broker: ScriptedBroker) -> tuple[ExitIntent, str]:
+    """An exit filled by its sender, by the fills alone, and the id of its order, raised in the moment before."""
+    broker.price(SYMBOL, "1010")
+    intent = scenario.approved()
+    scenario.sender_that_reads().execute_next()
+    scenario.expect(intent, IntentStatus.FILLED)
+    order_id = broker.order_ids[-1]
+    broker.resize(order_id, 150)
+    return intent, order_id
+
+
+def test_a_raised_order_of_a_filled_exit_is_cancelled(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent, order_id = raised_before_its_read(scenario, broker)
+    assert scenario.reconciler.reconcile_once()
+    assert broker.cancels == [order_id]
+    assert scenario.expect(intent, IntentStatus.FILLED).cancel_requested_at is not None
+
+
+def test_fills_of_a_raised_order_are_found_after_any_restart(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent, order_id = raised_before_its_read(scenario, broker)
+    broker.fill(order_id, 50, "1012")
+    restarted = OrderScenario(scenario.engine, broker, scenario.terms)
+    restarted.reconciler.reconcile_once()
+    after = scenario.expect(intent, IntentStatus.FILLED)
+    assert (after.filled_quantity, after.late_filled, broker.cancels) == (150, True, [])
+    assert scenario.event_names(intent) == ["Placed", "Filled", "LateFill"]
+
+
+def test_whole_books_are_read_once_for_fills_of_a_minute(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    broker.price(SYMBOL, "1010")
+    scenario.approved()
+    scenario.sender_that_reads().execute_next()
+    scenario.reconciler = OrderScenario(
+        scenario.engine, broker, replace(scenario.terms, late_watch_all=timedelta())
+    ).reconciler
+    reads = broker.reads
+    scenario.reconciler.reconcile_once()
+    assert broker.reads == reads + 1
+    scenario.reconciler.reconcile_once()
+    assert broker.reads == reads + 1, "nothing has filled since"
+    scenario.approved()
+    scenario.sender_that_reads().execute_next()
+    reads = broker.reads
+    scenario.reconciler.reconcile_once()
+    assert broker.reads == reads + 1
