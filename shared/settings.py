@@ -176,8 +176,8 @@ class Settings(BaseSettings):
     # trade-api
     last_prices_token: SecretStr | None = Field(
         None,
-        description="trade-api's bearer token, scope read, for asking exit-api for last prices; without it plans "
-        "are not compared with the last price",
+        description="trade-api's bearer token, scopes read and execute, for asking exit-api for last prices and for "
+        "holds of exits; without it plans are not compared with the last price",
     )
 
     # execution of exits: the same in exit-orders, exit-api and trade-fills

@@ -1441,6 +1441,13 @@ COMMENT ON TABLE exit_qualification.trade_adjustments IS 'Last corporate action 
 
 COMMENT ON COLUMN exit_qualification.trade_adjustments.applied IS 'false while another transaction holds the row of open_trades';
 
+CREATE TABLE exit_qualification.trade_holds (
+    trade_id uuid NOT NULL,
+    held_until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE exit_qualification.trade_holds IS 'Trades with terms being changed by a corporate action: until then, or until TradeAdjusted, no exit of them is sent';
+
 CREATE TABLE exit_qualification.user_brokers (
     user_broker_id text NOT NULL,
     broker text NOT NULL,
@@ -1614,6 +1621,9 @@ ALTER TABLE ONLY exit_qualification.tick_symbols
 
 ALTER TABLE ONLY exit_qualification.trade_adjustments
     ADD CONSTRAINT trade_adjustments_pkey PRIMARY KEY (trade_id);
+
+ALTER TABLE ONLY exit_qualification.trade_holds
+    ADD CONSTRAINT trade_holds_pkey PRIMARY KEY (trade_id);
 
 ALTER TABLE ONLY exit_qualification.user_brokers
     ADD CONSTRAINT user_brokers_pkey PRIMARY KEY (user_broker_id);
@@ -1898,6 +1908,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.rule_states TO exi
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.tick_partitions TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.trade_adjustments TO exitflow_exit;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.trade_holds TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.user_brokers TO exitflow_exit;
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from services.trade_management.domain.adjustment import DEFAULT_TICK_SIZE, TradeTerms, scaled_position
 from services.trade_management.domain.fills import total_quantity
 from services.trade_management.domain.trade import StoredTrade
+from services.trade_management.exit_holds import ExitHolds
 from services.trade_management.live_exits import LiveExits
 from services.trade_management.markets import Markets
 from services.trade_management.storage.corporate_actions import (
@@ -63,31 +65,45 @@ class CorporateActionService:
         self._markets = markets
         self._live_exits = live_exits
 
+    @contextmanager
+    def holding(self, *, check_exits: bool, dry_run: bool) -> Iterator[ExitHolds | None]:
+        """Provide the holds of a request, released if it fails; None if exits are not to be checked."""
+        if not check_exits:
+            yield None
+            return
+        holds = ExitHolds(self._live_exits, is_held=not dry_run)
+        try:
+            yield holds
+        except BaseException:
+            holds.release()
+            raise
+
     def apply(
-        self, uow: UnitOfWork, actions: Sequence[CorporateAction], act: Act, *, check_exits: bool = True
+        self, uow: UnitOfWork, actions: Sequence[CorporateAction], act: Act, holds: ExitHolds | None
     ) -> list[AppliedAction]:
         """Adjust the trades entered before each action, in order, with audit rows and events.
 
-        An action applied before changes nothing. Without a commit this is a dry run.
+        An action applied before changes nothing. Without a commit this is a dry run. Without `holds` the caller
+        vouches for no exit being live.
 
         Raises
         ------
         CorporateActionRefused
             `errors` names the lines and why: a live exit, another action of the day, or a trade unable to follow.
         ExitsNotKnown
-            exit-api does not tell the live exits.
+            exit-api does not hold or tell the exits.
         """
         applied, errors = [], []
         for action in actions:
             try:
-                applied.append(self._apply(uow, action, act, check_exits=check_exits))
+                applied.append(self._apply(uow, action, act, holds))
             except InvalidInput as error:
                 errors.append({"field": f"line {action.line}", "message": str(error)})
         if errors:
             raise CorporateActionRefused("no corporate action was applied", errors=errors)
         return applied
 
-    def reverse(self, uow: UnitOfWork, action_id: UUID, act: Act, *, check_exits: bool = True) -> AppliedAction:
+    def reverse(self, uow: UnitOfWork, action_id: UUID, act: Act, holds: ExitHolds | None) -> AppliedAction:
         """Restore the trades changed by an action; a trade closed since stays as it is.
 
         Raises
@@ -97,17 +113,22 @@ class CorporateActionService:
         CannotReverse
             It was reversed, a trade changed since, or an exit is live.
         ExitsNotKnown
-            exit-api does not tell the live exits.
+            exit-api does not hold or tell the exits.
         """
         repository = CorporateActionRepository(uow.connection)
         action = repository.lock(action_id)
         if action.reversed_at is not None:
             raise CannotReverse(f"corporate action {action_id} was reversed already")
-        if check_exits and (live := self._live_exits.of(action.new_symbol)):
-            raise CannotReverse(_live_text(action.new_symbol, live))
         done = repository.adjustments(action_id)
-        trades = TradeRepository(uow.connection).lock_rows([each.trade_id for each in done])
+        trade_ids = [each.trade_id for each in done]
+        if holds is not None:
+            holds.hold(trade_ids)
+        trades = TradeRepository(uow.connection).lock_rows(trade_ids)
         left = [each for each in done if trades[each.trade_id].status is TradeStatus.OPEN]
+        still_open = [trades[each.trade_id] for each in left]
+        obstacle = None if holds is None else holds.obstacle(action.new_symbol, still_open)
+        if obstacle is not None:
+            raise CannotReverse(obstacle)
         changed = [str(each.trade_id) for each in left if _terms(trades[each.trade_id]) != each.after]
         if changed:
             raise CannotReverse(f"trades changed since; adjust them by hand: {', '.join(changed)}", trades=changed)
@@ -115,11 +136,11 @@ class CorporateActionService:
         repository.mark_reversed(action_id, now)
         back = [TradeAdjustment(each.trade_id, each.after, each.before) for each in left]
         scale = Scale(action.shares_before, action.shares_after).inverse
-        self._adjust(uow, [trades[each.trade_id] for each in left], back, action, scale, action.effective_at + REVERSAL)
+        self._adjust(uow, still_open, back, action, scale, action.effective_at + REVERSAL)
         audit(uow.connection, act, "corporate_action.reverse", str(action_id), before=_facts(action, back))
         return AppliedAction(action, back)
 
-    def _apply(self, uow: UnitOfWork, wanted: CorporateAction, act: Act, *, check_exits: bool) -> AppliedAction:
+    def _apply(self, uow: UnitOfWork, wanted: CorporateAction, act: Act, holds: ExitHolds | None) -> AppliedAction:
         action = self._stored(wanted)
         repository = CorporateActionRepository(uow.connection)
         known = repository.in_force(action.symbol, action.kind, action.effective_on)
@@ -129,9 +150,7 @@ class CorporateActionService:
                     f"another {known.kind} of the same day is applied, {known.action_id}; reverse it first"
                 )
             return AppliedAction(known, repository.adjustments(known.action_id), changed=False)
-        if check_exits and (live := self._live_exits.of(action.symbol)):
-            raise InvalidInput(_live_text(action.symbol, live))
-        trades = TradeRepository(uow.connection).lock_open(action.symbol, action.effective_at)
+        trades = _locked(uow, action, holds)
         adjustments = self._adjustments(uow, trades, action)
         repository.add(action, adjustments)
         scale = Scale(action.shares_before, action.shares_after)
@@ -219,8 +238,23 @@ def _what(action: StoredAction) -> tuple[str, int, int]:
     return action.new_symbol, action.shares_before, action.shares_after
 
 
-def _live_text(symbol: str, live: Sequence[str]) -> str:
-    return f"exits on {symbol} are live, of trades {', '.join(live)}; wait until they end, or withdraw them"
+def _locked(uow: UnitOfWork, action: StoredAction, holds: ExitHolds | None) -> list[StoredTrade]:
+    """Return the trades to change, locked, with their exits held before.
+
+    Raises
+    ------
+    InvalidInput
+        One of them has a live exit, or fills not booked yet.
+    """
+    repository = TradeRepository(uow.connection)
+    if holds is None:
+        return repository.lock_open(action.symbol, action.effective_at)
+    holds.hold(repository.open_of_symbol(action.symbol, action.effective_at))
+    trades = repository.lock_open(action.symbol, action.effective_at)
+    obstacle = holds.obstacle(action.symbol, trades)
+    if obstacle is not None:
+        raise InvalidInput(obstacle)
+    return trades
 
 
 def _facts(action: StoredAction, adjustments: Sequence[TradeAdjustment]) -> dict[str, object]:

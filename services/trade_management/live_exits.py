@@ -1,9 +1,12 @@
-"""Live exits of symbols, asked of exit-api."""
+"""Exits of trades as exit-api knows them, and holds of their execution."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
+from uuid import UUID
 
 import httpx
 
@@ -12,62 +15,68 @@ from shared.http.clients import open_client
 from shared.settings import Settings
 
 TIMEOUT_S = 5.0
+PAGE = 200
+"""Trades of a request: exit-api takes no more at once."""
 
 
 class ExitsNotKnown(Unavailable):
-    """exit-api does not tell the live exits."""
+    """exit-api does not tell the live exits, or does not hold them."""
 
     code = "exits_not_known"
 
 
+@dataclass(frozen=True, slots=True)
+class ExitStanding:
+    """Whether a trade has a live exit, and how much its exits have filled."""
+
+    is_live: bool
+    filled_quantity: int
+
+
 class LiveExits(Protocol):
-    """Source of live exits."""
+    """Source of live exits. Every method may raise ExitsNotKnown: nothing is known then."""
 
-    def of(self, symbol: str) -> list[str]:
-        """Return trades on a symbol with a live exit; all of them if they are few.
-
-        Raises
-        ------
-        ExitsNotKnown
-            Nothing is known.
-        """
+    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
+        """Return the standing of each trade; before, hold new orders for so long, or end the holds with 0."""
         ...
 
 
 class UnknownExits:
     """Nothing is known, as there is no token for exit-api."""
 
-    def of(self, symbol: str) -> list[str]:
+    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
         """Raise ExitsNotKnown."""
-        raise ExitsNotKnown(f"set EXITFLOW_LAST_PRICES_TOKEN: with it the exits of {symbol} can be asked of exit-api")
+        del trade_ids, hold_s
+        raise ExitsNotKnown("set EXITFLOW_LAST_PRICES_TOKEN: with it exit-api can be asked for exits")
 
 
 class ExitApiExits:
-    """Exits of exit-api over HTTP, with a token of scope read. Thread-safe."""
+    """Exits of exit-api over HTTP, with a token of scope execute. Thread-safe."""
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         self._client = open_client(url, {"Authorization": f"Bearer {token}"}, TIMEOUT_S, transport)
 
-    def of(self, symbol: str) -> list[str]:
-        """Return the trades with a live exit, of the first page with any."""
-        cursor: str | None = None
-        while True:
-            page = self._page(symbol, cursor)
-            live = sorted({item["trade_id"] for item in page["items"] if item["executable"]})
-            cursor = page.get("next")
-            if live or cursor is None:
-                return live
+    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
+        """Return the standings, after the hold of all these trades."""
+        found: dict[UUID, ExitStanding] = {}
+        for first in range(0, len(trade_ids), PAGE):
+            found |= self._ask(trade_ids[first : first + PAGE], hold_s)
+        return found
 
-    def _page(self, symbol: str, cursor: str | None) -> dict[str, Any]:
-        wanted = {"symbol": symbol, **({} if cursor is None else {"cursor": cursor})}
+    def _ask(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
+        wanted = {"trade_ids": [str(trade_id) for trade_id in trade_ids], "hold_s": hold_s}
         try:
-            answer = self._client.get("/exits/pending", params=wanted)
+            answer = self._client.post("/exits/hold", json=wanted)
         except httpx.HTTPError as error:
             raise ExitsNotKnown(f"exit-api does not answer: {error or type(error).__name__}") from error
+        if answer.status_code == HTTPStatus.FORBIDDEN:
+            raise ExitsNotKnown("exit-api answers 403: the token of trade-api needs the scope execute")
         if answer.status_code != HTTPStatus.OK:
-            raise ExitsNotKnown(f"exit-api answers {answer.status_code} when asked for the exits of {symbol}")
-        page: dict[str, Any] = answer.json()
-        return page
+            raise ExitsNotKnown(f"exit-api answers {answer.status_code} when asked to hold exits")
+        return {
+            UUID(item["trade_id"]): ExitStanding(item["is_live"], item["filled_quantity"])
+            for item in answer.json()["items"]
+        }
 
 
 def live_exits_of(settings: Settings) -> LiveExits:

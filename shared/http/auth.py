@@ -27,7 +27,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
     """Says where orders and credentials go; an operator does not need it."""
     EXECUTE = "execute"
-    """Asks for the execution of approved exits; only trade management needs it."""
+    """Asks for the execution of approved exits, or holds them; only trade management needs it."""
 
 
 @dataclass(frozen=True)

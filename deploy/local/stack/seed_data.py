@@ -69,7 +69,7 @@ def set_defaults(
         exit_url, EXIT_QUALIFICATION, lambda connection: _set_exit_side(connection, operator_token, paper_broker_url)
     )
     for token, name, scopes in (
-        (trade_api_token, TRADE_API.name, [Scope.READ]),
+        (trade_api_token, TRADE_API.name, [Scope.READ, Scope.EXECUTE]),
         (execution_token, TRADE_FILLS.name, [Scope.READ, Scope.EXECUTE]),
     ):
         if token is not None:

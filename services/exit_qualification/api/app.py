@@ -18,6 +18,7 @@ from services.exit_qualification.api import (
     postbacks,
     prices,
     protective_stops,
+    trade_holds,
 )
 from services.exit_qualification.api import operator_controls as switches
 from services.exit_qualification.api.context import ExitApiContext
@@ -67,6 +68,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     )
     app.include_router(exit_decisions.router)
     app.include_router(executions.router)
+    app.include_router(trade_holds.router)
     app.include_router(exits.router)
     app.include_router(exit_explanations.router)
     app.include_router(nearest_stops.router)

@@ -14,6 +14,7 @@ from services.exit_qualification.domain.intent_state_machine import ACCEPTED
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.resolution import Resolution
 from services.exit_qualification.storage.execution_requests import MOST_IN_REQUEST
+from services.exit_qualification.storage.trade_holds import MOST_HELD
 from shared.contracts.exits import ErrorDetail, Fill, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import (
@@ -203,6 +204,31 @@ class ExecutionAnswer(BaseModel):
     """Exits told to exit-orders; those missing are no longer approved."""
 
     intent_ids: list[UUID]
+
+
+class HoldTrades(_Body):
+    """Trades before a change of their terms."""
+
+    trade_ids: list[UUID] = Field(min_length=1, max_length=MOST_HELD)
+    hold_s: int | None = Field(
+        None, ge=0, le=300, description="seconds without a new order; 0 ends it, null changes nothing"
+    )
+
+
+class HeldTrade(BaseModel):
+    """Standing of a trade's exits: whether one is live, and their filled quantity."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    trade_id: UUID
+    is_live: bool
+    filled_quantity: int
+
+
+class HeldTrades(BaseModel):
+    """Standing of each trade of the request."""
+
+    items: list[HeldTrade]
 
 
 class BulkExitItem(BaseModel):

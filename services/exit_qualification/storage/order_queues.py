@@ -16,6 +16,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS, GATE_ROWS_OF_MANY
+from services.exit_qualification.storage.trade_holds import IS_HELD
 from services.exit_qualification.storage.unsent_exits import IS_DARK, IS_OUT_OF_TIME, MOVABLE
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import EPOCH
@@ -30,6 +31,7 @@ _BUT_FOR_STOPS = f"""
  WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
    AND coalesce(i.expires_at > clock_timestamp(), true)
    AND NOT {unsent_sql()}
+   AND NOT {IS_HELD}
    AND {NOT_HELD}
 """
 _STOP_AT_BROKER = """

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.storage.trade_holds import TradeHoldRepository
 from shared.contracts.trades import TradeAdjusted
 from shared.exit_rules.rule import Saved
 
@@ -69,7 +70,8 @@ class TradeAdjustmentRepository:
         self._connection.execute(ADD, values)
 
     def apply(self, trade_ids: Collection[UUID]) -> set[int]:
-        """Change these trades, locked by the caller, as stored; return their present partitions."""
+        """Change these trades, locked by the caller, as stored; end their holds, and return their partitions."""
         if not trade_ids:
             return set()
+        TradeHoldRepository(self._connection).release(trade_ids)
         return set(self._connection.execute(APPLY, {"trade_ids": sorted(trade_ids)}).scalars())

@@ -26,7 +26,7 @@ router = api_router(prefix="/corporate-actions", tags=["corporate actions"])
 
 DryRun = Annotated[bool, Field(strict=True, description="return the changes, and store nothing")]
 SkipExitCheck = Annotated[
-    bool, Field(strict=True, description="do not ask exit-api for live exits; make sure there are none")
+    bool, Field(strict=True, description="neither ask exit-api for live exits nor hold them; make sure there are none")
 ]
 
 
@@ -125,11 +125,13 @@ def corporate_actions(
 def apply(body: ApplyCorporateActions, context: Context, caller: Operator) -> AppliedActions:
     """Adjust the open trades entered before each action; their exits follow `TradeAdjusted`.
 
-    Refused while an exit of the symbol is live. An action applied before changes nothing.
+    Refused while an exit of these trades is live, or a fill not booked. From this look until the exits know the new
+    terms, no order of them is sent. An action applied before changes nothing.
     """
     act = Act(caller.name, body.reason)
-    with context.unit_of_work() as uow:
-        found = context.corporate_actions.apply(uow, body.actions, act, check_exits=not body.skip_exit_check)
+    service, check_exits = context.corporate_actions, not body.skip_exit_check
+    with service.holding(check_exits=check_exits, dry_run=body.dry_run) as holds, context.unit_of_work() as uow:
+        found = service.apply(uow, body.actions, act, holds)
         if not body.dry_run:
             uow.commit()
     return AppliedActions(items=[_view(each) for each in found])
@@ -139,8 +141,9 @@ def apply(body: ApplyCorporateActions, context: Context, caller: Operator) -> Ap
 def reverse(action_id: UUID, body: ReverseCorporateAction, context: Context, caller: Operator) -> AppliedActionView:
     """Restore the trades changed by an action, except those closed since; refused if one changed since."""
     act = Act(caller.name, body.reason)
-    with context.unit_of_work() as uow:
-        found = context.corporate_actions.reverse(uow, action_id, act, check_exits=not body.skip_exit_check)
+    service, check_exits = context.corporate_actions, not body.skip_exit_check
+    with service.holding(check_exits=check_exits, dry_run=body.dry_run) as holds, context.unit_of_work() as uow:
+        found = service.reverse(uow, action_id, act, holds)
         if not body.dry_run:
             uow.commit()
     return _view(found)

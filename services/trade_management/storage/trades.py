@@ -68,6 +68,13 @@ LOCK_ROWS = text("""
 SELECT trade_id FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[])) ORDER BY trade_id FOR UPDATE
 """)
 
+OPEN_OF_SYMBOL = text("""
+-- trades.open_of_symbol
+SELECT trade_id FROM trades
+ WHERE symbol = :symbol AND status = 'OPEN' AND entered_at < :entered_before
+ ORDER BY trade_id
+""")
+
 LOCK_OPEN = text("""
 -- trades.lock_open: of a symbol; waits for another transaction's locks
 SELECT trade_id FROM trades
@@ -178,6 +185,11 @@ class TradeRepository:
         """Return the existing trades."""
         rows = self._connection.execute(select(*_COLUMNS).where(TradeRow.trade_id.in_(trade_ids)))
         return {row.trade_id: _stored(dict(row._mapping)) for row in rows}
+
+    def open_of_symbol(self, symbol: str, entered_before: datetime) -> list[UUID]:
+        """Return the open trades on a symbol entered before a time, without a lock."""
+        wanted = {"symbol": symbol, "entered_before": entered_before}
+        return list(self._connection.execute(OPEN_OF_SYMBOL, wanted).scalars())
 
     def lock_open(self, symbol: str, entered_before: datetime) -> list[StoredTrade]:
         """Return the open trades on a symbol entered before a time, locked in order until the transaction ends."""

@@ -14,15 +14,9 @@ from services.checker.intents import check_one_exit, check_outcomes, check_signa
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.paper_broker import kite_format
 from services.paper_broker.book_time import book_opened_ms
-from services.trade_management.domain.fill_report import FillReport
-from services.trade_management.fills.reading import read
-from shared.contracts.topics import EXIT_INTENTS
 from shared.money import to_units
-from shared.outbox.signatures import SIGNATURE_HEADER
 from tests.integration.paper_broker.conftest import RunningBroker
-from tests.integration.trade_management.ledger import SERVICE, unit_of_work
-from tests.support.records import message
-from tests.support.signing import TRUSTED
+from tests.integration.trade_management.told_fills import book_told_fills
 
 FILLS = text("""
 SELECT trade_id, broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_trade_id, price,
@@ -30,10 +24,6 @@ SELECT trade_id, broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_
   FROM exit_fills GROUP BY 1, 2, 3, 4
 """)
 TAGS = text("SELECT client_order_id, trade_id FROM exit_intents")
-TOLD = text("""
-SELECT key, sequence, event_id, ce_type, ce_source, ce_subject, ce_time, payload, signature FROM outbox_event
- WHERE topic = 'exits.intents.v1' ORDER BY id
-""")
 CLOSED = text("SELECT trade_id, status, exit_price, gross_pnl FROM trades")
 
 Execution = tuple[str, str, int, Decimal]
@@ -73,7 +63,7 @@ class Books:
         return found + list(self._closures(trades))
 
     def unread(self) -> set[Execution]:
-        """Return the fills that only the broker's books have."""
+        """Return the fills known to the broker's books alone."""
         return self._executed() - self._recorded()
 
     def _recorded(self) -> set[Execution]:
@@ -120,15 +110,7 @@ class Books:
 
     def close_trades(self) -> None:
         """Let trade management book what was said of the intents, in order."""
-        with self._exits.connect() as connection:
-            told = connection.execute(TOLD).all()
-        with unit_of_work(self._trades) as uow:
-            for row in told:
-                report = read(_record(row), TRUSTED)
-                if isinstance(report, FillReport):
-                    applied = SERVICE.apply_fills(uow, [report])
-                    assert not applied.refusals, applied.refusals
-            uow.commit()
+        book_told_fills(self._exits, self._trades)
 
     def _closures(self, trades: Sequence[OpenTrade]) -> Iterator[str]:
         with self._trades.connect() as connection:
@@ -159,17 +141,3 @@ class Books:
 
 def _symbol(item: Mapping[str, Any]) -> str:
     return f"{item['exchange']}:{item['tradingsymbol']}"
-
-
-def _record(row: Any) -> Any:
-    headers = {
-        "ce_id": str(row.event_id),
-        "ce_type": row.ce_type,
-        "ce_source": row.ce_source,
-        "ce_subject": row.ce_subject,
-        "ce_time": row.ce_time,
-        "ce_sequence": str(row.sequence),
-        SIGNATURE_HEADER: row.signature,
-    }
-    pairs = [(name, value.encode()) for name, value in headers.items()]
-    return message(EXIT_INTENTS, bytes(row.payload), key_=row.key.encode(), headers_=pairs)

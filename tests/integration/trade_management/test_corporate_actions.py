@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +15,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from services.trade_management.domain.trade import Trade
-from services.trade_management.live_exits import ExitApiExits, ExitsNotKnown
+from services.trade_management.exit_holds import HOLD_S
+from services.trade_management.live_exits import PAGE, ExitApiExits, ExitsNotKnown, ExitStanding
 from shared.clock import rfc3339
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.plan import ExitPlan
@@ -206,35 +209,81 @@ def test_another_ratio_of_the_same_day_is_refused(client: TestClient, trade_engi
     assert "reverse it first" in act(client, {**SPLIT, "ratio": "1:5"}).json()["errors"][0]["message"]
 
 
-def _exit_api(answer: httpx.Response) -> ExitApiExits:
-    return ExitApiExits("http://exit-api", "token", httpx.MockTransport(lambda _: answer))
+class ToldExits:
+    """What exit-api would tell; notes the holds asked for."""
+
+    def __init__(self) -> None:
+        self.told: dict[UUID, ExitStanding] = {}
+        self.holds: list[int | None] = []
+
+    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> dict[UUID, ExitStanding]:
+        """Standing of each trade: without an exit unless told otherwise."""
+        self.holds.append(hold_s)
+        return {trade_id: self.told.get(trade_id, ExitStanding(False, 0)) for trade_id in trade_ids}
 
 
-def test_live_exits_refuse_an_action_and_unknown_ones_too(
-    client: TestClient, trade_engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def exits(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> ToldExits:
+    """Exits as trade-api is told of them."""
+    told = ToldExits()
+    service = client.app.state.context.corporate_actions  # type: ignore[attr-defined]  # FastAPI's
+    monkeypatch.setattr(service, "_live_exits", told)
+    return told
+
+
+def test_without_exit_api_an_action_is_refused(client: TestClient, trade_engine: Engine) -> None:
     open_trade(trade_engine)
     unknown = act(client, SPLIT, skip_exit_check=False)
     assert (unknown.status_code, unknown.json()["code"]) == (503, "exits_not_known")
-    live, dark = ({"trade_id": str(UUID(int=n)), "executable": n == 1} for n in (1, 2))
-    service = client.app.state.context.corporate_actions  # type: ignore[attr-defined]  # FastAPI's
-    monkeypatch.setattr(service, "_live_exits", _exit_api(httpx.Response(200, json={"items": [live, dark]})))
-    refused = act(client, SPLIT, skip_exit_check=False)
-    assert f"of trades {live['trade_id']}; wait" in refused.json()["errors"][0]["message"]
-    monkeypatch.setattr(service, "_live_exits", _exit_api(httpx.Response(200, json={"items": [dark]})))
+
+
+def test_live_exits_and_fills_on_their_way_refuse_an_action(
+    client: TestClient, trade_engine: Engine, exits: ToldExits
+) -> None:
+    trade = open_trade(trade_engine)
+    for standing, said in ((ExitStanding(True, 0), "are live"), (ExitStanding(False, 100), "not booked yet")):
+        exits.told[trade.trade_id] = standing
+        refused = act(client, SPLIT, skip_exit_check=False)
+        message = refused.json()["errors"][0]["message"]
+        assert str(trade.trade_id) in message and said in message
+        assert exits.holds == [HOLD_S, 0], "held, and released"
+        exits.holds.clear()
+    exits.told.clear()
+    assert act(client, SPLIT, skip_exit_check=False, dry_run=True).status_code == 200
+    assert exits.holds == [None], "a dry run holds nothing"
     assert act(client, SPLIT, skip_exit_check=False).status_code == 200
+    assert exits.holds == [None, HOLD_S], "exit-ticks ends the hold"
 
 
-def test_an_exit_api_that_refuses_tells_nothing() -> None:
-    with pytest.raises(ExitsNotKnown, match="403"):
-        _exit_api(httpx.Response(403)).of("NSE:INFY")
+def test_a_reversal_holds_exits_too(client: TestClient, trade_engine: Engine, exits: ToldExits) -> None:
+    trade = open_trade(trade_engine)
+    action_id = act(client, SPLIT, skip_exit_check=False).json()["items"][0]["action_id"]
+    exits.told[trade.trade_id] = ExitStanding(True, 0)
+    assert "are live" in reverse(client, action_id, skip_exit_check=False).json()["detail"]
+    exits.told.clear()
+    assert reverse(client, action_id, skip_exit_check=False).status_code == 200
+    assert exits.holds == [HOLD_S, HOLD_S, 0, HOLD_S]
 
 
-def test_live_exit_behind_page_of_dark_exits_is_found() -> None:
-    live, dark = ({"trade_id": str(UUID(int=n)), "executable": n == 1} for n in (1, 2))
+@pytest.mark.parametrize(("status", "said"), [(403, "scope execute"), (500, "500")])
+def test_an_exit_api_that_refuses_tells_nothing(status: int, said: str) -> None:
+    exits = ExitApiExits("http://exit-api", "token", httpx.MockTransport(lambda _: httpx.Response(status)))
+    with pytest.raises(ExitsNotKnown, match=said):
+        exits.standings([UUID(int=1)], None)
 
-    def pages(request: httpx.Request) -> httpx.Response:
-        is_second = request.url.params.get("cursor") == "more"
-        return httpx.Response(200, json={"items": [live]} if is_second else {"items": [dark], "next": "more"})
 
-    assert ExitApiExits("http://exit-api", "token", httpx.MockTransport(pages)).of("NSE:INFY") == [live["trade_id"]]
+def test_exits_of_many_trades_are_asked_for_in_pages() -> None:
+    sizes = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        ids = json.loads(request.content)["trade_ids"]
+        sizes.append(len(ids))
+        return httpx.Response(
+            200, json={"items": [{"trade_id": it, "is_live": False, "filled_quantity": 7} for it in ids]}
+        )
+
+    found = ExitApiExits("http://exit-api", "token", httpx.MockTransport(answer)).standings(
+        [UUID(int=n) for n in range(PAGE + 1)], HOLD_S
+    )
+    assert sizes == [PAGE, 1] and len(found) == PAGE + 1
+    assert found[UUID(int=PAGE)] == ExitStanding(False, 7)

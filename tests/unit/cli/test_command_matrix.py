@@ -96,7 +96,7 @@ WITHOUT_OPTION = {
     "cursor": "a command reads page after page up to --limit",
     "gates": "a table shows those in the way, and JSON all",
 }
-FOR_MACHINES = {"GET /healthz", "GET /metrics", "POST /exits/execute", "POST /postbacks/kite"}
+FOR_MACHINES = {"GET /healthz", "GET /metrics", "POST /exits/execute", "POST /exits/hold", "POST /postbacks/kite"}
 
 
 def commands(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,63 @@
+"""Holds of exits while the terms of their trades change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from services.trade_management.domain.trade import StoredTrade
+from services.trade_management.live_exits import ExitsNotKnown, ExitStanding, LiveExits
+
+log = logging.getLogger(__name__)
+
+HOLD_S: Final = 60
+"""Longest hold: exit-ticks ends it with the change of the trade, a moment after its commit."""
+
+
+class ExitHolds:
+    """Holds of one request. Between its look at live exits and the change of the trades no order is sent.
+
+    Without `is_held`, as for a dry run, it only looks.
+    """
+
+    def __init__(self, exits: LiveExits, *, is_held: bool) -> None:
+        self._exits = exits
+        self._hold_s = HOLD_S if is_held else None
+        self._standings: dict[UUID, ExitStanding] = {}
+
+    def hold(self, trade_ids: Sequence[UUID]) -> None:
+        """Hold the exits of these trades, then look at them.
+
+        Raises
+        ------
+        ExitsNotKnown
+            exit-api does not hold or tell them.
+        """
+        if trade_ids:
+            self._standings |= dict.fromkeys(trade_ids, ExitStanding(is_live=True, filled_quantity=0))
+            self._standings |= self._exits.standings(trade_ids, self._hold_s)
+
+    def obstacle(self, symbol: str, trades: Sequence[StoredTrade]) -> str | None:
+        """Return why these trades, locked after their hold, cannot change now; None if they can."""
+        standings = {trade.trade_id: self._standings.get(trade.trade_id) for trade in trades}
+        if None in standings.values():
+            return f"trades on {symbol} were opened meanwhile; try again"
+        live = [str(trade_id) for trade_id, it in standings.items() if it and it.is_live]
+        if live:
+            return f"exits on {symbol} are live, of trades {', '.join(live)}; wait until they end, or withdraw them"
+        closed = {trade.trade_id: trade.quantity - trade.open_quantity for trade in trades}
+        behind = [str(it) for it, standing in standings.items() if standing and standing.filled_quantity != closed[it]]
+        if behind:
+            return f"fills of trades {', '.join(behind)} are not booked yet; try again in a moment"
+        return None
+
+    def release(self) -> None:
+        """End the holds; if exit-api does not answer, they end by themselves."""
+        if self._hold_s is None or not self._standings:
+            return
+        try:
+            self._exits.standings(list(self._standings), 0)
+        except ExitsNotKnown as error:
+            log.warning("the exits of %d trades are held for up to %d s: %s", len(self._standings), HOLD_S, error)
