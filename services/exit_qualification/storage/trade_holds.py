@@ -15,9 +15,8 @@ from shared.postgres.hot_path import fetch, send
 MOST_HELD: Final = 200
 """Trades of a request at most."""
 
-IS_HELD: Final = """
-EXISTS (SELECT FROM trade_holds h WHERE h.trade_id = i.trade_id AND h.held_until > clock_timestamp())"""
-"""The terms of the exit's trade are being changed."""
+IS_HELD: Final = "i.trade_id IN (SELECT trade_id FROM trade_holds WHERE held_until > clock_timestamp())"
+"""The terms of the exit's trade are being changed. The holds are read once a statement, not once an exit."""
 
 HOLD = text("""
 -- trade_holds.hold
