@@ -48,6 +48,7 @@ FEW_ROWS = {
     "kill_switch",
     "outbox_origin",
     "rollout",
+    "trade_holds",
     "user_brokers",
     "instrument_loads",
     "market_calendars",

@@ -26,6 +26,10 @@ SELECT trade_id, clock_timestamp() + make_interval(secs => :seconds)
  ORDER BY trade_id
 ON CONFLICT (trade_id) DO UPDATE SET held_until = EXCLUDED.held_until
 """)
+FORGET = text("""
+-- trade_holds.forget: holds ended by their time alone, so the table stays small
+DELETE FROM trade_holds WHERE held_until < clock_timestamp() - interval '1 hour'
+""")
 RELEASE = text("""
 -- trade_holds.release
 DELETE FROM trade_holds WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
@@ -62,6 +66,7 @@ class TradeHoldRepository:
         Claims without sight of the hold are of exits approved before it: a look after the commit sees these as live.
         """
         if seconds:
+            send(self._connection, FORGET, {})
             send(self._connection, HOLD, {"trade_ids": sorted(trade_ids), "seconds": seconds})
         else:
             self.release(trade_ids)
