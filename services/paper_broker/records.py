@@ -86,6 +86,6 @@ class Records:
 
     def _order(self, books: Books, account: str, number: int) -> Order:
         order = books.orders.find(account, number, self._book_opened())
-        if order is None or number in books.surprises.hidden(self.now_ms()):
+        if order is None or books.surprises.hides(number, self.now_ms()):
             raise no_such_order()
         return order

@@ -48,6 +48,13 @@ class SurpriseStore:
         )
         return [number for (number,) in rows]
 
+    def hides(self, order_number: int, now_ms: int) -> bool:
+        """Return whether no book shows an order yet."""
+        found = self._connection.execute(
+            "SELECT 1 FROM surprises WHERE order_number = ? AND shown_from_ms > ?", (order_number, now_ms)
+        )
+        return found.fetchone() is not None
+
     def hidden(self, now_ms: int) -> frozenset[int]:
         """Return the numbers of orders that no book shows yet."""
         rows = self._connection.execute("SELECT order_number FROM surprises WHERE shown_from_ms > ?", (now_ms,))

@@ -61,6 +61,14 @@ def open_engine(
         Settings of the planner for all statements of a loop that repeats a few: each is prepared at once.
     """
     settings = {"search_path": schema, "timezone": "UTC", **limits.server_settings(), **(planner or {})}
+    connect_args: dict[str, Any] = {
+        "application_name": application,
+        "connect_timeout": limits.connect_s,
+        **KEEPALIVES,
+        **_preparing(pooler=pooler, repeats_few=planner is not None),
+    }
+    if not pooler:
+        connect_args["options"] = startup_options(settings)
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
@@ -68,13 +76,7 @@ def open_engine(
         pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
         pool_timeout=limits.pool_s,
         json_deserializer=msgspec.json.decode,  # exits carry kilobytes of verdicts
-        connect_args={
-            "application_name": application,
-            "connect_timeout": limits.connect_s,
-            **KEEPALIVES,
-            **({} if pooler else {"options": startup_options(settings)}),
-            **_preparing(pooler=pooler, repeats_few=planner is not None),
-        },
+        connect_args=connect_args,
     )
     _limit_answers(engine, limits.answer_s)
     _ping_after_rest(engine)

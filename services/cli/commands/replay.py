@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -60,8 +60,8 @@ def replay(
         Path | None,
         typer.Argument(help="CSV with symbol,ltp,ts,seq or date,open,high,low,close, JSON lines or array, Parquet."),
     ] = None,
-    told: TapeFormat,
-    wanted: TopicRange | None,
+    tape_format: TapeFormat,
+    topic_range: TopicRange | None,
     book: Annotated[Path, typer.Option(help="Trades: JSON, a list of bodies of POST /trades, or CSV.")],
     plan: Annotated[Path | None, typer.Option(help="JSON exit plan for every trade.")] = None,
     compare_plan: Annotated[Path | None, typer.Option("--compare", help="A second JSON exit plan.")] = None,
@@ -92,46 +92,50 @@ def replay(
     if verify is not None and (plan or compare_plan or plot_file or latency_ms):
         raise typer.BadParameter("--verify takes no --plan, --compare, --plot and --latency-ms")
     write_plot = None if plot_file is None else plot_writer(plot_file)
-    recording = _recording(file, told, wanted, data_dir)
+    recording = _recording(file, tape_format, topic_range, data_dir)
     trades = read_book(book, None if plan is None else read_plan(plan))
     hours = square_off(load_settings().square_off_mis, None if calendar is None else read_calendars(calendar))
     if verify is not None:
         stored, limits = _stored(verify, trades, data_dir)
         _verify(recording, Verifier(trades, stored, hours, limits), form)
         return
-    terms = Terms(hours, latency_ms=latency_ms)
-    books = [trades]
-    if compare_plan is not None:
-        other = read_plan(compare_plan)
-        books.append([each.with_plan(other) for each in trades])
-    played = _play(recording, books, terms)
-    show_played(played, form)
+    played = _play(recording, _books(trades, compare_plan), Terms(hours, latency_ms=latency_ms))
+    show_played(list(played.values()), form)
     if write_plot is not None:
-        names = ("plan", "compared")
-        write_plot(equity_plot({name: list(equity(each)) for name, each in zip(names, played, strict=False)}))
+        write_plot(equity_plot({name: list(equity(each)) for name, each in played.items()}))
 
 
-def _recording(file: Path | None, told: TapeFormat, wanted: TopicRange | None, data_dir: Path | None) -> Recording:
+def _recording(
+    file: Path | None, tape_format: TapeFormat, topic_range: TopicRange | None, data_dir: Path | None
+) -> Recording:
     """Return the file or the range of a topic, whichever is named."""
-    if file is not None and wanted is None:
-        return Tape(file, told)
-    if file is not None or wanted is None:
+    if file is not None and topic_range is None:
+        return Tape(file, tape_format)
+    if file is not None or topic_range is None:
         raise typer.BadParameter("name a FILE or a --topic, and not both")
     # A replay of a file does without a Kafka client and its settings.
     from services.cli.support.connection import Target
     from services.cli.support.tapes.topic_tape import TopicTape
 
-    return TopicTape(Target.choose(data_dir).settings(), wanted, told)
+    return TopicTape(Target.choose(data_dir).settings(), topic_range, tape_format)
 
 
-def _play(recording: Recording, books: Sequence[Iterable[BookedTrade]], terms: Terms) -> list[Played]:
+def _books(trades: Sequence[BookedTrade], compare_plan: Path | None) -> dict[str, Sequence[BookedTrade]]:
+    """Return the trades, and the same ones with the second plan if there is one, by the names in a plot."""
+    if compare_plan is None:
+        return {"plan": trades}
+    other = read_plan(compare_plan)
+    return {"plan": trades, "compared": [each.with_plan(other) for each in trades]}
+
+
+def _play(recording: Recording, books: Mapping[str, Sequence[BookedTrade]], terms: Terms) -> dict[str, Played]:
     """Play the recording through every book at once."""
-    players = [Player(book, terms) for book in books]
+    players = {name: Player(book, terms) for name, book in books.items()}
     for tick in _shown(recording):
-        for player in players:
+        for player in players.values():
             player.play(tick)
-    played = [player.end() for player in players]
-    _require_order(recording, played[0])
+    played = {name: player.end() for name, player in players.items()}
+    _require_order(recording, played["plan"])
     return played
 
 
@@ -172,10 +176,8 @@ def _stored(
     """Return the stored exits, and the known circuit limits."""
     if source != _DATABASE:
         return read_stored(Path(source)), NONE_KNOWN
-    from services.cli.support.replaying.stored_exits import (
-        stored_exits,  # a replay of files does without a database's client
-        stored_limits,
-    )
+    # A replay of files does without a client of the database.
+    from services.cli.support.replaying.stored_exits import stored_exits, stored_limits
 
     exits = stored_exits(data_dir, [each.trade.trade_id for each in trades])
     return exits, stored_limits(data_dir, {each.trade.symbol for each in trades})

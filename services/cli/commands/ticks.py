@@ -90,7 +90,7 @@ def replay(
         Path,
         typer.Argument(help="CSV with symbol,ltp,ts,seq or date,open,high,low,close, JSON lines or array, Parquet."),
     ],
-    told: TapeFormat,
+    tape_format: TapeFormat,
     speed: Annotated[str, typer.Option(help="Times as fast as recorded, or max.")] = "1",
     nights: Annotated[bool, typer.Option("--nights", help="Wait from one day to the next too.")] = False,
     from_line: Annotated[int, typer.Option(help="Begin at this line of the file.", min=1)] = 1,
@@ -105,7 +105,7 @@ def replay(
     tempo = Tempo.parse(speed, nights=nights)
     target = Target.choose(data_dir)
     sender = TickSender(target.settings())
-    tape = Tape(file, told, from_line)
+    tape = Tape(file, tape_format, from_line)
     with ApiClient(target.exit_api, target.token) as api:
         if said := warning(tape, api):
             note(said)

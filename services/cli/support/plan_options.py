@@ -15,11 +15,7 @@ from shared.exit_rules.rule import PlanOption
 
 def with_plan_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of every rule; it takes their values as keyword arguments, see `plan_of`."""
-
-    def run(**values: Any) -> None:
-        command(**values)
-
-    return with_more_options(command, run, [_parameter(option) for option in plan_options()])
+    return with_more_options(command, [_parameter(option) for option in plan_options()])
 
 
 def plan_options() -> Iterator[PlanOption]:

@@ -23,9 +23,9 @@ class Tape:
         Number of invalid lines left out so far, see `TapeFormat.skip_bad`.
     """
 
-    def __init__(self, file: Path, told: TapeFormat, from_line: int = 1) -> None:
+    def __init__(self, file: Path, tape_format: TapeFormat, from_line: int = 1) -> None:
         self._file = file
-        self._told = told
+        self._format = tape_format
         self._from_line = from_line
         self._rows: TickRows | None = None
         self.skipped = 0
@@ -67,17 +67,17 @@ class Tape:
 
     def _of_columns(self, names: tuple[str, ...]) -> TickRows:
         try:
-            return TickRows(self._told, names)
+            return TickRows(self._format, names)
         except BadRow as error:
             raise BadLine(self._file, 1, str(error)) from error
 
     def _ticks(self, row: Row) -> Iterator[RecordedTick]:
         try:
             if self._rows is None:
-                self._rows = TickRows(self._told, _names(row))
+                self._rows = TickRows(self._format, _names(row))
             yield from self._rows.ticks(row)
         except BadRow as error:
-            if not self._told.skip_bad:
+            if not self._format.skip_bad:
                 raise BadLine(self._file, row.line, str(error)) from error
             self.skipped += 1
 

@@ -33,13 +33,13 @@ class TickRows:
         A required column is missing.
     """
 
-    def __init__(self, told: TapeFormat, names: tuple[str, ...]) -> None:
-        self._told = told
-        self._times = Times(told)
+    def __init__(self, tape_format: TapeFormat, names: tuple[str, ...]) -> None:
+        self._format = tape_format
+        self._times = Times(tape_format)
         fields = ("symbol", "ltp", "ts", "seq", "arrived", *_CANDLE)
-        self._columns = {name: _among(names, told.column(name)) for name in fields}
+        self._columns = {name: _among(names, tape_format.column(name)) for name in fields}
         self._is_candles = self._columns["ltp"] not in names and all(self._columns[name] in names for name in _CANDLE)
-        if self._is_candles and self._columns["ts"] not in names and "ts" not in told.columns:
+        if self._is_candles and self._columns["ts"] not in names and "ts" not in tape_format.columns:
             self._columns["ts"] = _among(names, _CANDLE_TIME)
         whole = self._columns["ts"]
         self._time = (whole,) if whole in names else tuple(_among(names, each) for each in whole.split("+"))
@@ -56,10 +56,10 @@ class TickRows:
         if row.error is not None:
             raise BadRow(row.error)
         symbol = self._symbol(row.fields)
-        if self._told.symbol not in (None, symbol):
+        if self._format.symbol not in (None, symbol):
             return
         ts_us = self._times.us("ts", self._value(row.fields, "ts"))
-        if self._told.date is not None and self._times.day(ts_us) != self._told.date:
+        if self._format.date is not None and self._times.day(ts_us) != self._format.date:
             return
         if self._is_candles:
             yield from self._candle(row, symbol, ts_us)
@@ -68,7 +68,7 @@ class TickRows:
             yield RecordedTick(row.line, symbol, self._price(row.fields, "ltp"), ts_us, seq, arrived_ms)
 
     def _require(self, names: tuple[str, ...]) -> None:
-        needed = ["ts", *([] if self._is_candles else ["ltp"]), *([] if self._told.symbol else ["symbol"])]
+        needed = ["ts", *([] if self._is_candles else ["ltp"]), *([] if self._format.symbol else ["symbol"])]
         missing = sorted(name for name in needed if not set(self._parts(name)) <= set(names))
         if missing:
             example = ",".join(f"{name}=NAME" for name in missing)
@@ -80,7 +80,7 @@ class TickRows:
         first, high, low, last = (self._price(row.fields, name) for name in _CANDLE)
         if not low <= min(first, last) <= max(first, last) <= high:
             raise BadRow("high and low of the candle are not its extremes")
-        path = self._told.candles
+        path = self._format.candles
         low_first = last >= first if path is CandlePath.AUTO else path is CandlePath.LOW_FIRST
         between = (low, high) if low_first else (high, low)
         for nth, price in enumerate((first, *between, last)):
@@ -97,9 +97,9 @@ class TickRows:
         return self._time if name == "ts" else (self._columns[name],)
 
     def _symbol(self, fields: Mapping[str, Any]) -> str:
-        symbol = fields.get(self._columns["symbol"], self._told.symbol)
-        if isinstance(symbol, str) and ":" not in symbol and self._told.exchange is not None:
-            symbol = f"{self._told.exchange}:{symbol}"
+        symbol = fields.get(self._columns["symbol"], self._format.symbol)
+        if isinstance(symbol, str) and ":" not in symbol and self._format.exchange is not None:
+            symbol = f"{self._format.exchange}:{symbol}"
         if not isinstance(symbol, str) or not is_symbol(symbol):
             hint = "; say its exchange with --exchange" if isinstance(symbol, str) and ":" not in symbol else ""
             raise BadRow(f"symbol: {symbol!r} is not EXCHANGE:SYMBOL{hint}")

@@ -23,8 +23,8 @@ _MANY: Final = 100_000
 class Times:
     """Reads times of one file. Reading the same time again costs a look-up."""
 
-    def __init__(self, told: TapeFormat) -> None:
-        self._told = told
+    def __init__(self, tape_format: TapeFormat) -> None:
+        self._format = tape_format
         self._of_text = lru_cache(_MANY)(self._text_us)
 
     def us(self, name: str, value: Any) -> int:
@@ -53,7 +53,7 @@ class Times:
 
     def day(self, ts_us: int) -> date:
         """Return the day of an instant in the file's zone, UTC without one."""
-        return datetime.fromtimestamp(ts_us // 1_000_000, self._told.zone or UTC).date()
+        return datetime.fromtimestamp(ts_us // 1_000_000, self._format.zone or UTC).date()
 
     def _text_us(self, name: str, text: str) -> int:
         if _NUMBER.fullmatch(text):
@@ -70,7 +70,7 @@ class Times:
             raise BadRow(f"{name}: {text!r} is not a time such as 2026-01-13T03:45:00.123Z") from error
 
     def _number_us(self, name: str, text: str) -> int:
-        unit = self._told.epoch
+        unit = self._format.epoch
         if unit is None:
             choices = ", ".join(Epoch)
             raise BadRow(f"{name}: {text} is a number; say its unit with --epoch ({choices})")
@@ -80,13 +80,13 @@ class Times:
             raise BadRow(f"{name}: {text} is not a time") from error
 
     def _on_date(self, name: str, at: time) -> datetime:
-        if self._told.date is None:
+        if self._format.date is None:
             raise BadRow(f"{name}: a time without a date; say it with --date YYYY-MM-DD")
-        return datetime.combine(self._told.date, at)
+        return datetime.combine(self._format.date, at)
 
     def _with_zone(self, name: str, instant: datetime) -> datetime:
         if instant.tzinfo is not None:
             return instant
-        if self._told.zone is None:
+        if self._format.zone is None:
             raise BadRow(f"{name}: a time without a zone; say it with --tz, e.g. --tz Asia/Kolkata")
-        return instant.replace(tzinfo=self._told.zone)
+        return instant.replace(tzinfo=self._format.zone)

@@ -158,7 +158,7 @@ class FillBatches:
         self._dead_letters.flush()
         uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
-        booked = Booked(applied.bookings, [report for _, report in reports])
+        booked = Booked.of(applied.bookings, (report for _, report in reports))
         booked.count(self._clock.now())
         booked.tell()
 

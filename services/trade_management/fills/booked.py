@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from services.trade_management.domain.closure import Booking
@@ -25,10 +26,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """Bookings of a batch, and its reports."""
+    """Bookings of a batch, and the trace of the last report of each of its trades."""
 
     bookings: Sequence[Booking]
-    reports: Sequence[FillReport]
+    traces: Mapping[UUID, str | None]
+
+    @classmethod
+    def of(cls, bookings: Sequence[Booking], reports: Iterable[FillReport]) -> Self:
+        """Return the bookings of these reports, which are in the order of their events."""
+        return cls(bookings, {report.trade_id: report.traceparent for report in reports})
 
     def count(self, now: datetime) -> None:
         """Count closures, and fills that came too late or were too many."""
@@ -48,7 +54,7 @@ class Booked:
         if not closed:
             return
         nets = [f"{after.trade.trade_id} closed, net {after.net_pnl()}" for after in closed]
-        traceparent = self._trace_of(closed[0].trade.trade_id) if len(closed) == 1 else None
+        traceparent = self.traces[closed[0].trade.trade_id] if len(closed) == 1 else None
         log.info("trade %s", "; trade ".join(nets), extra=in_trace(traceparent))
 
     def _count_excess(self, booking: Booking) -> None:
@@ -59,9 +65,5 @@ class Booked:
             "trade %s: %d shares filled beyond its quantity, the position is not flat",
             trade_id,
             booking.excess,
-            extra=in_trace(self._trace_of(trade_id)),
+            extra=in_trace(self.traces[trade_id]),
         )
-
-    def _trace_of(self, trade_id: UUID) -> str | None:
-        """Return the trace of a trade's last report."""
-        return next(report.traceparent for report in reversed(self.reports) if report.trade_id == trade_id)

@@ -63,8 +63,8 @@ class PricesAround:
 def prices_around(settings: Settings, symbol: str, at: datetime) -> PricesAround:
     """Read the ticks of a symbol around a time; Kafka keeps them as long as its retention says."""
     since, until = (round((at + side).timestamp() * 1000) for side in (-EITHER_SIDE, EITHER_SIDE))
-    wanted = TopicRange(MARKET_TICKS, since_ms=since, until_ms=until)
-    return PricesAround.of(at, TopicTape(settings, wanted, TapeFormat(symbol=symbol)))
+    topic_range = TopicRange(MARKET_TICKS, since_ms=since, until_ms=until)
+    return PricesAround.of(at, TopicTape(settings, topic_range, TapeFormat(symbol=symbol)))
 
 
 def past_time(text: str, now: datetime) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Final
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from services.cli.support.more_options import with_more_options
+from services.cli.support.more_options import Options, with_gathered_options
 from services.replay.tape.format import FIELDS, CandlePath, Epoch, TapeFormat
 from shared.contracts.trades import is_symbol
 
@@ -21,7 +20,7 @@ def _option(flag: str, help_text: str, metavar: str | None = None) -> Any:
     return typer.Option(flag, help=help_text, metavar=metavar, rich_help_panel=_PANEL, show_default=False)
 
 
-_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
+_OPTIONS: Final[Options] = {
     "columns": (
         Annotated[str | None, _option("--columns", "The file's names, as ltp=last_price,ts=exchange_timestamp.")],
         None,
@@ -49,20 +48,11 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
 
 
 def with_tape_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options; it takes them as the keyword argument `told`, a TapeFormat."""
-
-    def run(**values: Any) -> None:
-        told = tape_format({name: values.pop(name) for name in _OPTIONS})
-        command(**values, told=told)
-
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in _OPTIONS.items()
-    ]
-    return with_more_options(command, run, added, instead_of="told")
+    """Give a command these options; it takes them as the keyword argument `tape_format`, a TapeFormat."""
+    return with_gathered_options(command, "tape_format", _OPTIONS, lambda given, _: _tape_format(given))
 
 
-def tape_format(values: Mapping[str, Any]) -> TapeFormat:
+def _tape_format(values: Mapping[str, Any]) -> TapeFormat:
     """Return the format given by options; raise BadParameter for an invalid one."""
     day = values["date"]
     return TapeFormat(

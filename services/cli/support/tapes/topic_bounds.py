@@ -20,7 +20,7 @@ def partitions_of(admin: AdminClient, topic: str) -> int:
     return state.partitions
 
 
-def resolve(admin: AdminClient, topic: str, numbers: Sequence[int], wanted: TopicRange) -> dict[Partition, Bounds]:
+def resolve(admin: AdminClient, topic: str, numbers: Sequence[int], topic_range: TopicRange) -> dict[Partition, Bounds]:
     """Return the range of each partition of a topic, by the cluster's name of the topic.
 
     Raises
@@ -29,12 +29,13 @@ def resolve(admin: AdminClient, topic: str, numbers: Sequence[int], wanted: Topi
         A partition or an offset is not there, or the range ends before it begins.
     """
     partitions = [(topic, number) for number in numbers]
-    unknown = [n for n in (*wanted.from_offsets, *wanted.to_offsets) if n is not EVERY_PARTITION and n not in numbers]
+    named = (*topic_range.from_offsets, *topic_range.to_offsets)
+    unknown = [n for n in named if n is not EVERY_PARTITION and n not in numbers]
     if unknown:
         raise InvalidInput(f"{topic} has no partition {unknown[0]} to read; there are {', '.join(map(str, numbers))}")
     held = bounds_of(admin, partitions)
-    begins = _begins(admin, held, wanted)
-    ends = _ends(admin, held, wanted)
+    begins = _begins(admin, held, topic_range)
+    ends = _ends(admin, held, topic_range)
     found = {each: Bounds(begins[each], ends[each]) for each in partitions}
     for (_, number), (begin, end) in found.items():
         if begin > end:
@@ -42,10 +43,10 @@ def resolve(admin: AdminClient, topic: str, numbers: Sequence[int], wanted: Topi
     return found
 
 
-def _begins(admin: AdminClient, held: Mapping[Partition, Bounds], wanted: TopicRange) -> dict[Partition, int]:
-    if wanted.since_ms is None:
-        return {each: _begin(each, bounds, wanted.from_offsets) for each, bounds in held.items()}
-    at = offsets_at(admin, list(held), wanted.since_ms)
+def _begins(admin: AdminClient, held: Mapping[Partition, Bounds], topic_range: TopicRange) -> dict[Partition, int]:
+    if topic_range.since_ms is None:
+        return {each: _begin(each, bounds, topic_range.from_offsets) for each, bounds in held.items()}
+    at = offsets_at(admin, list(held), topic_range.since_ms)
     found = {each: bounds.end if (offset := at[each]) is None else offset for each, bounds in held.items()}
     cut = [each[1] for each, bounds in held.items() if 0 < bounds.beginning == found[each]]
     if cut:
@@ -70,13 +71,13 @@ def _begin(partition: Partition, bounds: Bounds, offsets: Offsets) -> int:
     return asked
 
 
-def _ends(admin: AdminClient, held: Mapping[Partition, Bounds], wanted: TopicRange) -> dict[Partition, int]:
-    if wanted.until_ms is not None:
-        at = offsets_at(admin, list(held), wanted.until_ms)
+def _ends(admin: AdminClient, held: Mapping[Partition, Bounds], topic_range: TopicRange) -> dict[Partition, int]:
+    if topic_range.until_ms is not None:
+        at = offsets_at(admin, list(held), topic_range.until_ms)
         return {each: bounds.end if (offset := at[each]) is None else offset for each, bounds in held.items()}
     found = {}
     for partition, bounds in held.items():
-        asked = wanted.to_offsets.get(partition[1], wanted.to_offsets.get(EVERY_PARTITION))
+        asked = topic_range.to_offsets.get(partition[1], topic_range.to_offsets.get(EVERY_PARTITION))
         if asked is not None:
             _require_end(partition, asked, bounds)
         found[partition] = bounds.end if asked is None else asked

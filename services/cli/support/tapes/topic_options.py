@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final
 
 import typer
 
-from services.cli.support.more_options import with_more_options
+from services.cli.support.more_options import Options, with_gathered_options
 from services.cli.support.tapes.topic_range import EVERY_PARTITION, Offsets, TopicRange
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.times import Times
@@ -20,7 +19,7 @@ def _option(help_text: str, metavar: str | None = None, least: int | None = None
     return typer.Option(help=help_text, metavar=metavar, min=least, rich_help_panel=_PANEL, show_default=False)
 
 
-_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
+_OPTIONS: Final[Options] = {
     "topic": (
         Annotated[str | None, _option("Read this topic instead of a file, e.g. market.ticks.v1.")],
         None,
@@ -49,31 +48,25 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
 
 
 def with_topic_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command with tape options these options too; it takes them as `wanted`, a TopicRange or None."""
-
-    def run(**values: Any) -> None:
-        given = {name: values.pop(name) for name in _OPTIONS}
-        command(**values, wanted=_range(given, values["told"]))
-
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in _OPTIONS.items()
-    ]
-    return with_more_options(command, run, added, instead_of="wanted")
+    """Give a command with tape options these options too; it takes them as `topic_range`, None without a topic."""
+    return with_gathered_options(
+        command, "topic_range", _OPTIONS, lambda given, others: _range(given, others["tape_format"])
+    )
 
 
-def _range(given: dict[str, Any], told: TapeFormat) -> TopicRange | None:
+def _range(given: dict[str, Any], tape_format: TapeFormat) -> TopicRange | None:
     if given["topic"] is None:
         alone = [_flag(name) for name, value in given.items() if value]
         if alone:
             raise typer.BadParameter(f"{alone[0]} needs --topic")
         return None
-    if told != TapeFormat(symbol=told.symbol, zone=told.zone, date=told.date, epoch=told.epoch):
+    form = tape_format
+    if form != TapeFormat(symbol=form.symbol, zone=form.zone, date=form.date, epoch=form.epoch):
         raise typer.BadParameter("--topic takes no options of recorded ticks but --symbol, --tz, --date and --epoch")
     for offset, time in (("from_offset", "since"), ("to_offset", "until")):
         if given[offset] and given[time]:
             raise typer.BadParameter(f"give {_flag(offset)} or {_flag(time)}, not both")
-    times = Times(told)
+    times = Times(tape_format)
     return TopicRange(
         topic=given["topic"],
         from_offsets=_offsets("from_offset", given["from_offset"] or ()),

@@ -36,17 +36,17 @@ class TopicTape:
         Offsets of the range are not there.
     """
 
-    def __init__(self, settings: Settings, wanted: TopicRange, told: TapeFormat) -> None:
+    def __init__(self, settings: Settings, topic_range: TopicRange, tape_format: TapeFormat) -> None:
         names = TopicNames(settings.kafka_topic_prefix)
         self._settings = settings
-        self._told = told
-        self._times = Times(told)
-        self._topic = names.on_cluster(wanted.topic) if wanted.topic in ALL_TOPICS else wanted.topic
+        self._format = tape_format
+        self._times = Times(tape_format)
+        self._topic = names.on_cluster(topic_range.topic) if topic_range.topic in ALL_TOPICS else topic_range.topic
         admin = open_admin(settings)
         today = partitions_of(admin, self._topic)
-        self._homes = wanted.partitions or today
+        self._homes = topic_range.partitions or today
         self._by_home = self._topic == names.on_cluster(MARKET_TICKS)
-        self._bounds = resolve(admin, self._topic, self._numbers(today), wanted)
+        self._bounds = resolve(admin, self._topic, self._numbers(today), topic_range)
         self._total = sum(bounds.end - bounds.beginning for bounds in self._bounds.values())
         self._read = self._elsewhere = self._malformed = 0
         self._first_malformed = ""
@@ -80,8 +80,8 @@ class TopicTape:
 
     def _numbers(self, today: int) -> list[int]:
         """Return the partitions to read; the ticks of one symbol are on one."""
-        if self._by_home and self._told.symbol is not None:
-            return [home_partition(self._told.symbol, self._homes)]
+        if self._by_home and self._format.symbol is not None:
+            return [home_partition(self._format.symbol, self._homes)]
         return list(range(today))
 
     def _tick(self, message: Message) -> RecordedTick | None:
@@ -95,9 +95,9 @@ class TopicTape:
                 self._first_malformed = f"the first: {topic} partition {number} offset {message.offset()}: {error}"
             self._malformed += 1
             return None
-        if self._told.symbol not in (None, symbol):
+        if self._format.symbol not in (None, symbol):
             return None
-        if self._told.date is not None and self._times.day(ts_us) != self._told.date:
+        if self._format.date is not None and self._times.day(ts_us) != self._format.date:
             return None
         if self._by_home and home_partition(symbol, self._homes) != number:
             self._elsewhere += 1
