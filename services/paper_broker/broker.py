@@ -11,10 +11,10 @@ from functools import partial
 from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
 from services.paper_broker.conversions import Conversion, converted
 from services.paper_broker.fault_effects import OrderEffect
-from services.paper_broker.faults import Placement, Reject, placement_under
+from services.paper_broker.faults import Reject, placement_under
 from services.paper_broker.funds import wanted_of
 from services.paper_broker.gtt_firing import fire_gtts
-from services.paper_broker.kite_errors import KiteError, no_funds, no_such_order, not_working
+from services.paper_broker.kite_errors import no_funds, no_such_order, not_working
 from services.paper_broker.latency import NO_LATENCY, Latency
 from services.paper_broker.ledger import Books, Ledger
 from services.paper_broker.market_store import TopicPartitionKey
@@ -99,9 +99,10 @@ class PaperBroker:
             short = None if placement.is_refused else missing_funds(books, account, wanted, self._cash, now)
             if short is not None:
                 placement = replace(placement, rejection=Reject(kind="reject", message=short))
-            number = None if placement.refusal else accept(books, account, request, placement, last_units, now)
-        if placement.refusal is not None or number is None:
-            raise _refusal(placement)
+            if placement.refusal is None:
+                number = accept(books, account, request, placement, last_units, now)
+        if placement.refusal is not None:
+            raise placement.refusal.error()
         if short is not None:
             raise no_funds(short)
         return Accepted(number, placement.drop_after_ms)
@@ -247,11 +248,6 @@ class PaperBroker:
 
 def _anything_due(books: Books, by_ms: int, now: int) -> bool:
     return bool(books.orders.to_resume(by_ms, book_opened_ms(now), 1) or books.surprises.due(by_ms, 1))
-
-
-def _refusal(placement: Placement) -> KiteError:
-    assert placement.refusal is not None, "only a refusal leaves an order without a number"
-    return placement.refusal.error()
 
 
 def _working_order(books: Books, account: str, number: int, verb: str, now: int) -> Order:

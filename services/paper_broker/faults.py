@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -119,6 +119,7 @@ Effect = Annotated[
     Field(discriminator="kind"),
 ]
 EFFECT: TypeAdapter[Effect] = TypeAdapter(Effect)
+AnyEffect = TypeVar("AnyEffect", bound=OrderEffect)
 
 
 class FaultRequest(BaseModel):
@@ -180,14 +181,14 @@ def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
 
 def placement_under(effects: Sequence[OrderEffect], quantity: int, now_ms: int, latency_ms: int = 0) -> Placement:
     """Return how an order of `quantity` placed at `now_ms` proceeds under these effects, at most one per kind."""
-    by_kind = {effect.kind: effect for effect in effects}
-    refusal, rejection, drop = by_kind.get("refuse"), by_kind.get("reject"), by_kind.get("drop_answer")
+    drop, delay = _of_kind(DropAnswer, effects), _of_kind(DelayFill, effects)
+    fills_from_ms = now_ms + latency_ms + (delay.ms if delay else 0)
     return Placement(
-        refusal=refusal if isinstance(refusal, Refuse) else None,
-        rejection=rejection if isinstance(rejection, Reject) else None,
-        fill_plan=_fill_plan(by_kind.get("delay_fill"), by_kind.get("partial_fill"), quantity, now_ms, latency_ms),
-        drop_after_ms=drop.after_ms if isinstance(drop, DropAnswer) else None,
-        surprises=_surprises(by_kind, now_ms),
+        refusal=_of_kind(Refuse, effects),
+        rejection=_of_kind(Reject, effects),
+        fill_plan=_fill_plan(_of_kind(PartialFill, effects), quantity, now_ms, fills_from_ms),
+        drop_after_ms=drop.after_ms if drop else None,
+        surprises=_surprises(effects, now_ms),
     )
 
 
@@ -205,22 +206,25 @@ def copies_under(effects: Sequence[PostbackEffect]) -> tuple[int, ...]:
     return (delay_ms,) * copies
 
 
-def _surprises(by_kind: Mapping[str, OrderEffect], now_ms: int) -> Surprises | None:
-    cancel, late, hidden = by_kind.get("cancel_order"), by_kind.get("fill_after_cancel"), by_kind.get("hide_order")
+def _of_kind(kind: type[AnyEffect], effects: Sequence[OrderEffect]) -> AnyEffect | None:
+    """Return the one effect of a kind; None without it."""
+    return next((effect for effect in effects if isinstance(effect, kind)), None)
+
+
+def _surprises(effects: Sequence[OrderEffect], now_ms: int) -> Surprises | None:
+    cancel, late = _of_kind(CancelOrder, effects), _of_kind(FillAfterCancel, effects)
+    hidden = _of_kind(HideOrder, effects)
     surprises = Surprises(
-        cancel_ms=now_ms + cancel.after_ms if isinstance(cancel, CancelOrder) else None,
-        late_after_ms=late.after_ms if isinstance(late, FillAfterCancel) else None,
-        late_quantity=late.quantity if isinstance(late, FillAfterCancel) else None,
-        shown_from_ms=now_ms + hidden.ms if isinstance(hidden, HideOrder) else None,
+        cancel_ms=now_ms + cancel.after_ms if cancel else None,
+        late_after_ms=late.after_ms if late else None,
+        late_quantity=late.quantity if late else None,
+        shown_from_ms=now_ms + hidden.ms if hidden else None,
     )
     return None if surprises == Surprises() else surprises
 
 
-def _fill_plan(
-    delay: OrderEffect | None, partial: OrderEffect | None, quantity: int, now_ms: int, latency_ms: int
-) -> FillPlan:
-    from_ms = now_ms + latency_ms + (delay.ms if isinstance(delay, DelayFill) else 0)
-    if not isinstance(partial, PartialFill):
+def _fill_plan(partial: PartialFill | None, quantity: int, now_ms: int, from_ms: int) -> FillPlan:
+    if partial is None:
         return (Stage(from_ms, quantity),) if from_ms > now_ms else ()
     first = Stage(from_ms, min(partial.quantity, quantity))
     if partial.rest_after_ms is None:

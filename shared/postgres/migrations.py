@@ -6,13 +6,13 @@ import io
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import DeadlockDetected, LockNotAvailable
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
@@ -67,7 +67,7 @@ def migrate(
     config = _config(history)
     target = None if revision == "base" else _resolve(config, revision)
     waits = waits or LockWaits()
-    begun_at: list[str | None] = []
+    migration = _Migration(url, history, config, target, waits.timeout_s)
     tries = Retrying(
         retry=retry_if_exception(_is_lock_timeout),
         stop=stop_after_attempt(waits.tries),
@@ -76,7 +76,7 @@ def migrate(
         reraise=True,
     )
     try:
-        tries(_try_once, url, config, history, target, waits, begun_at)
+        tries(migration.try_once)
     except OperationalError as error:
         if not _is_lock_timeout(error):
             raise
@@ -84,18 +84,62 @@ def migrate(
             f"{history}: a lock was not free in {waits.tries} tries of {waits.timeout_s:g} s; end the transaction "
             "that holds it (pg_stat_activity, pg_locks) and migrate again"
         ) from error
-    return begun_at[0], target
+    return migration.found[0], target
 
 
-def _try_once(
-    url: str, config: Config, history: str, target: str | None, waits: LockWaits, begun_at: list[str | None]
-) -> None:
-    limits = replace(SCHEMA_CHANGES, lock_ms=int(waits.timeout_s * 1000))
-    engine = open_engine(url, history, application="exitflow-migrate", limits=limits)
-    try:
-        _run(engine, config, history, target, begun_at)
-    finally:
-        engine.dispose()
+@dataclass
+class _Migration:
+    """The way of a schema to its target; None is below the first revision.
+
+    Attributes
+    ----------
+    found:
+        Revision at the begin of each attempt that got so far.
+    """
+
+    url: str
+    history: str
+    config: Config
+    target: str | None
+    lock_timeout_s: float
+    found: list[str | None] = field(default_factory=list)
+
+    def try_once(self) -> None:
+        """Go on from the present revision to the target.
+
+        Raises
+        ------
+        OperationalError
+            A lock was not free in time; the revisions before stay.
+        """
+        limits = replace(SCHEMA_CHANGES, lock_ms=int(self.lock_timeout_s * 1000))
+        engine = open_engine(self.url, self.history, application="exitflow-migrate", limits=limits)
+        try:
+            with engine.connect() as connection:
+                self._run(connection)
+        finally:
+            engine.dispose()
+
+    def _run(self, connection: Connection) -> None:
+        check_session(str(connection.execute(text("SELECT current_setting('search_path')")).scalar()), self.history)
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {self.history}"))
+        connection.commit()
+        before = _revision(connection, self.history)
+        self.found.append(before)
+        connection.commit()
+        self._move(connection, before)
+        if self.target is not None:
+            connection.execute(text(revision_grant(self.history)))
+        connection.commit()
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _ADVISORY_LOCK})
+
+    def _move(self, connection: Connection, before: str | None) -> None:
+        self.config.attributes["connection"] = connection
+        if _is_above(self.config, self.target, before):
+            command.upgrade(self.config, str(self.target))
+        elif self.target != before:
+            command.downgrade(self.config, self.target or "base")
 
 
 def _is_lock_timeout(error: BaseException) -> bool:
@@ -109,27 +153,6 @@ def _waiting(history: str, state: RetryCallState, waits: LockWaits) -> str:
     )
 
 
-def _run(engine: Engine, config: Config, history: str, target: str | None, begun_at: list[str | None]) -> None:
-    with engine.connect() as connection:
-        check_session(str(connection.execute(text("SELECT current_setting('search_path')")).scalar()), history)
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {history}"))
-        connection.commit()
-        config.attributes["connection"] = connection
-        context = MigrationContext.configure(connection, opts={"version_table_schema": history})
-        before = context.get_current_revision()
-        begun_at.append(before)
-        connection.commit()
-        if _is_above(config, target, before):
-            command.upgrade(config, str(target))
-        elif target != before:
-            command.downgrade(config, target or "base")
-        if target is not None:
-            connection.execute(text(revision_grant(history)))
-        connection.commit()
-        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _ADVISORY_LOCK})
-
-
 def revision_grant(history: str) -> str:
     """Return the GRANT letting services read the schema's revision."""
     return f"GRANT SELECT ON {history}.alembic_version TO {', '.join(_READERS[history])}"
@@ -140,10 +163,13 @@ def current_revision(url: str, history: str) -> str | None:
     engine = open_engine(url, history, application="exitflow-migrate")
     try:
         with engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"version_table_schema": history})
-            return context.get_current_revision()
+            return _revision(connection, history)
     finally:
         engine.dispose()
+
+
+def _revision(connection: Connection, history: str) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table_schema": history}).get_current_revision()
 
 
 def offline_sql(history: str, start: str | None, end: str) -> str:

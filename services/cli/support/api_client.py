@@ -130,7 +130,7 @@ class ApiClient:
         return self._ask("PATCH", path, json=body, headers={"If-Match": if_match})
 
     def items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Json]:
-        """Items of a list, page by page, `limit` at most."""
+        """Yield the items of a list, page by page, `limit` at most."""
         left, cursor = limit, None
         while left is None or left > 0:
             page = self.get(path, cursor=cursor, limit=min(PAGE_LIMIT, left or PAGE_LIMIT), **query)
@@ -147,8 +147,8 @@ class ApiClient:
         try:
             response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
-            told = f"{self._root_url} does not answer: {error or type(error).__name__}"
-            raise Unavailable(told + _doubt(method, path, error)) from error
+            silence = f"{self._root_url} does not answer: {error or type(error).__name__}"
+            raise Unavailable(silence + _doubt(method, path, error)) from error
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise Unavailable(str(_refusal(response, "")))
         if not response.is_success:

@@ -31,8 +31,8 @@ from shared.back_off import BackOff
 from shared.clock import Clock
 from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.instants import epoch_ms
-from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import WatchedConsumer, shown
+from shared.kafka.gap_report import GapReport
 from shared.kafka.record_faults import Fault, fault_of
 from shared.kafka.topic_watch import TopicsChanged
 from shared.outbox.signatures import TrustedKeys

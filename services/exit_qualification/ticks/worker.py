@@ -14,9 +14,9 @@ from services.exit_qualification.ticks.session import TICKS, Surroundings, TickS
 from services.exit_qualification.ticks.topic_identity import GROUP, TickLog
 from shared.contracts.topics import TopicNames
 from shared.kafka.clients import open_admin
-from shared.kafka.consumer_gaps import CONDITION as GAPS
-from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer
+from shared.kafka.gap_report import CONDITION as GAPS
+from shared.kafka.gap_report import GapReport
 from shared.kafka.topic_watch import CONDITION as KAFKA
 from shared.kafka.topic_watch import TopicsChanged
 from shared.postgres.failures import DATABASE_FAILURES

@@ -28,7 +28,7 @@ class Progress(NamedTuple):
         return self.next_snap is None
 
     def up_to(self, last_id: int) -> Progress:
-        """Further on in the same window."""
+        """Return the place right after a row of the same window."""
         return self._replace(position=last_id)
 
     def into_window(self, next_snap: str) -> Progress:
@@ -36,6 +36,6 @@ class Progress(NamedTuple):
         return self._replace(next_snap=next_snap) if self.next_snap is None else self
 
     def past_window(self) -> Progress:
-        """Behind the last row of the window."""
+        """Return the place after the last row of the window."""
         assert self.next_snap is not None, "between windows there is none to leave"
         return Progress(self.next_snap)

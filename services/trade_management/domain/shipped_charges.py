@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from services.trade_management.domain.charges import ChargeSchedule, Market, Rate, Rounding, Segment, Side
 from shared.contracts.vocabulary import Charge, ProductType
@@ -22,7 +22,17 @@ ACT_2024: Final = "Finance (No. 2) Act 2024"
 BUDGET_2026: Final = "Union Budget 2026-27"
 
 
-def _rate(charge: Charge, side: Side, rate: str, maximum: str | None = None, flat: str = "0", **more: Any) -> Rate:
+def _rate(
+    charge: Charge,
+    side: Side,
+    rate: str,
+    maximum: str | None = None,
+    flat: str = "0",
+    *,
+    since: date = SHIPPED_FROM,
+    until: date | None = None,
+    source: str = BROKER,
+) -> Rate:
     """Return a row of NSE equity and MIS; `_all_of` puts it into its market."""
     return Rate(
         market=Market("NSE", Segment.EQUITY),
@@ -34,9 +44,9 @@ def _rate(charge: Charge, side: Side, rate: str, maximum: str | None = None, fla
         maximum=None if maximum is None else Decimal(maximum),
         rounding=Rounding.RUPEE if charge is Charge.STT else Rounding.PAISA,
         enabled=charge is not Charge.DEPOSITORY,
-        effective_from=more.get("effective_from", SHIPPED_FROM),
-        effective_to=more.get("effective_to"),
-        source=more.get("source", BROKER),
+        effective_from=since,
+        effective_to=until,
+        source=source,
     )
 
 
@@ -85,8 +95,8 @@ def _options(name: str, exchange: str, *transaction_tax: Rate, stamp_rate: str =
 
 def _raised_stt(before: str, after: str) -> tuple[Rate, Rate]:
     return (
-        _rate(Charge.STT, Side.SELL, before, effective_to=STT_RAISED_ON, source=ACT_2024),
-        _rate(Charge.STT, Side.SELL, after, effective_from=STT_RAISED_ON, source=BUDGET_2026),
+        _rate(Charge.STT, Side.SELL, before, until=STT_RAISED_ON, source=ACT_2024),
+        _rate(Charge.STT, Side.SELL, after, since=STT_RAISED_ON, source=BUDGET_2026),
     )
 
 

@@ -18,7 +18,6 @@ from services.trade_management.trade_management_service import CONSUMER
 from shared.back_off import BackOff
 from shared.clock import Clock
 from shared.errors import ExitflowError
-from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import (
     ConsumerLoop,
     Step,
@@ -28,6 +27,7 @@ from shared.kafka.consuming import (
     partition_of,
     shown,
 )
+from shared.kafka.gap_report import GapReport
 from shared.kafka.topic_watch import TopicsChanged
 from shared.kafka.topics import ANSWER_S, Partition, bounds_of
 from shared.postgres.failures import DATABASE_FAILURES

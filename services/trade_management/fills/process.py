@@ -17,8 +17,8 @@ from shared.clock import Clock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.kafka.clients import open_producer
 from shared.kafka.confirmed_producer import ConfirmedProducer
-from shared.kafka.consumer_gaps import CONDITION as GAPS
 from shared.kafka.dead_letters import DeadLetters
+from shared.kafka.gap_report import CONDITION as GAPS
 from shared.kafka.topic_watch import CONDITION as KAFKA
 from shared.outbox.signatures import event_signer, exit_event_keys
 from shared.outbox.writing import Outbox

@@ -105,19 +105,16 @@ class PnlRepository:
         Days are in order, other groups with the most profitable first.
         """
         columns = [_GROUP_COLUMNS[kind] for kind in kinds]
-        query = _closed(select(func.grouping(*columns), *columns, *SUMS), wanted)
+        # GROUPING of a column is 0 in the rows grouped by it.
+        query = _closed(select(*map(func.grouping, columns), *columns, *SUMS), wanted)
         rows = self._connection.execute(query.group_by(func.grouping_sets(*map(tuple_, columns))))
         found: dict[PnlGroup, dict[str, Pnl]] = {kind: {} for kind in kinds}
-        for mask, *values in rows:
-            position = _grouped(mask, len(columns))
-            found[kinds[position]][values[position]] = _pnl(values[len(columns) :])
+        count = len(columns)
+        for row in rows:
+            flags, names, sums = row[:count], row[count : 2 * count], row[2 * count :]
+            position = flags.index(0)
+            found[kinds[position]][names[position]] = _pnl(sums)
         return {kind: _in_order(kind, groups) for kind, groups in found.items()}
-
-
-def _grouped(mask: int, columns: int) -> int:
-    """Return the position of the one grouped column; GROUPING has a bit for each other one, the lowest for the last."""
-    others = (1 << columns) - 1
-    return columns - (others ^ mask).bit_length()
 
 
 def _in_order(kind: PnlGroup, groups: dict[str, Pnl]) -> dict[str, Pnl]:

@@ -13,8 +13,8 @@ from services.trade_management.fills.consumer import FillMembership
 from services.trade_management.fills.intent_log import IntentLog
 from shared.clock import SystemClock
 from shared.kafka import consuming
-from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import WatchedConsumer
+from shared.kafka.gap_report import GapReport
 from shared.kafka.topics import TopicState
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop

@@ -17,7 +17,7 @@ from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TRADES, TopicNames
 from shared.errors import ConfigurationError
 from shared.kafka.clients import flush_or_fail, open_admin, open_producer
-from shared.kafka.consumer_gaps import GapReport
+from shared.kafka.gap_report import GapReport
 from shared.postgres.health_check import DatabaseWatch
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.runtime.health import Health
