@@ -39,7 +39,7 @@ class SymbolRun:
         limits: KnownLimits = NONE_KNOWN,
     ) -> None:
         self._engine = ExitSignalService(hours=hours_of(square_off.calendars))
-        self._engine.limit(limits)
+        self._engine.books.limit(limits)
         self._square_off = square_off
         self._numbers = count()
         self._booked: dict[UUID, BookedTrade] = {}
@@ -99,7 +99,7 @@ class SymbolRun:
 
     def _stop_at_deadlines(self, trade_id: UUID, now_ms: int) -> None:
         """Stop the clock at the deadlines of a trade, at once at those that are over."""
-        for state in self._engine.rule_states(trade_id).values():
+        for state in self._engine.books.rule_states(trade_id).values():
             if state.deadline_ms is not None:
                 self._push(max(state.deadline_ms, now_ms), _DEADLINE, None)
 

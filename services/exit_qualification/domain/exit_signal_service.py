@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import groupby, islice
+from itertools import islice
 from math import inf
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import (
-    QUIET,
-    REFUSED,
-    BrickCount,
-    ExitCandidate,
-    ExitCandidates,
-    TickVerdict,
-)
-from services.exit_qualification.domain.circuit_limits import NO_LIMITS, CircuitLimits
+from services.exit_qualification.domain.candidates import QUIET, REFUSED, ExitCandidates, TickVerdict
+from services.exit_qualification.domain.fired_rules import by_trade_then_rank, candidates_of
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_hours import HoursOf, every_day
 from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolState
+from services.exit_qualification.domain.symbol_book import SymbolBook
+from services.exit_qualification.domain.symbol_books import SymbolBooks
 from services.exit_qualification.domain.trade_states import carried_over, states_of
 from shared.contracts.vocabulary import ExitReason
-from shared.exit_rules.confirmation import Confirmed
 from shared.exit_rules.rule import RuleState, Saved
 from shared.exit_rules.scale import Scale
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickOrder
@@ -42,20 +35,14 @@ class ExitSignalService:
     After a restart, restore the symbols, add the trades, and disarm rules with an episode. Rearming then finds due
     exits on symbols without trading.
 
-    Parameters
+    Attributes
     ----------
-    new_clock_after_ms:
-        See `TickClock`.
-    hours:
-        Open hours of each symbol.
+    books:
+        Books of all symbols, with the parameters of `SymbolBooks`.
     """
 
     def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS, hours: HoursOf = every_day) -> None:
-        self._new_clock_after_ms = new_clock_after_ms
-        self._hours = hours
-        self._books: dict[str, SymbolBook] = {}
-        self._limits: dict[str, CircuitLimits] = {}
-        self._trades: dict[UUID, OpenTrade] = {}
+        self.books = SymbolBooks(new_clock_after_ms, hours)
         self._disarmed: OrderedDict[RuleKey, None] = OrderedDict()
         self._deadlines: list[tuple[int, RuleKey]] = []
 
@@ -65,9 +52,9 @@ class ExitSignalService:
         Ticks can overtake the event of a trade. If the symbol's last tick arrived at or after the entry, the trade is
         evaluated by it immediately, and its rules may fire; an earlier price fires nothing.
         """
-        if trade.trade_id in self._trades:
+        if trade.trade_id in self.books.trades:
             return []
-        book = self._book(trade.symbol)
+        book = self.books.of(trade.symbol)
         self._watch(book, trade, dict(states_of(trade, book)), disarmed=())
         if not book.has_ticked_since(trade.entered_at_ms):
             return []
@@ -75,12 +62,9 @@ class ExitSignalService:
 
     def load(self, trades: Iterable[OpenTrade]) -> None:
         """Add the trades of a checkpoint to an engine without trades; evaluate no tick before `watch_loaded`."""
-        books: dict[str, SymbolBook] = {}
         for trade in trades:
-            book = books.get(trade.symbol)
-            if book is None:
-                book = books[trade.symbol] = self._book(trade.symbol)
-            self._trades[trade.trade_id] = trade
+            book = self.books.of(trade.symbol)
+            self.books.trades[trade.trade_id] = trade
             load = book.loader(trade.direction)
             for key, state in states_of(trade, book):
                 load(key, state)
@@ -93,7 +77,7 @@ class ExitSignalService:
         Rules met by the last price are disarmed: rearming finds them due.
         """
         heapify(self._deadlines)
-        for book in self._books.values():
+        for book in self.books:
             for key in book.watch_loaded():
                 book.disarm(key)
                 self._disarmed[key] = None
@@ -108,7 +92,7 @@ class ExitSignalService:
         if known is None or trade.plan_version <= known.plan_version:
             return []
         disarmed, states = self._let_go(known)
-        book = self._book(trade.symbol)
+        book = self.books.of(trade.symbol)
         self._watch(book, trade, carried_over(known, states, trade), disarmed=disarmed, moved=True)
         changed = [key for key in trade.rule_keys() if known.rules.get(key[1:]) != trade.rules[key[1:]]]
         return self._judge_by_last(book, changed, settle=True)
@@ -131,7 +115,7 @@ class ExitSignalService:
             return {}
         disarmed, states = self._let_go(known)
         saved = {key: scale.saved(state.saved()) for key, state in states.items()}
-        book = self._book(trade.symbol)
+        book = self.books.of(trade.symbol)
         if known.symbol == trade.symbol:
             book.reprice(scale, effective_ms)
         after = trade._replace(entered_tick=book.ticks, saved={key[1:]: found for key, found in saved.items()})
@@ -140,7 +124,7 @@ class ExitSignalService:
 
     def trade(self, trade_id: UUID) -> OpenTrade | None:
         """Return a trade under evaluation; None if it is unknown."""
-        return self._trades.get(trade_id)
+        return self.books.trades.get(trade_id)
 
     def remove_trade(self, trade_id: UUID) -> None:
         """Stop evaluating a trade; do nothing if it is unknown."""
@@ -160,7 +144,7 @@ class ExitSignalService:
         arrived_ms:
             Arrival time in Kafka, in milliseconds since 1970; 0 if unknown.
         """
-        book = self._book(symbol)
+        book = self.books.of(symbol)
         if book.pass_quietly(price_units, ts_us, seq, arrived_ms):
             return QUIET
         if book.excludes(price_units, ts_us):
@@ -173,45 +157,21 @@ class ExitSignalService:
             return QUIET
         return TickVerdict(True, tuple(self._emit(book, book.fire(), book.last_ts_us)), order)
 
-    def limit(self, limits: Mapping[str, CircuitLimits]) -> list[str]:
-        """Refuse later ticks beyond the limits of their day; return the symbols with limits not as before.
-
-        Nothing fires and no state moves. A checkpoint of these symbols keeps their earlier ticks judged as they were.
-        """
-        changed = [symbol for symbol, each in limits.items() if self._limits.get(symbol, NO_LIMITS) != each]
-        for symbol in changed:
-            self._limits[symbol] = limits[symbol]
-            if symbol in self._books:
-                self._books[symbol].limit(limits[symbol])
-        return changed
-
-    def account_of(self, symbol: str) -> str | None:
-        """Return the user broker of one of a symbol's trades; None without a trade."""
-        book = self._books.get(symbol)
-        trade_id = None if book is None else book.first_trade
-        return None if trade_id is None else self._trades[trade_id].user_broker_id
-
     def quiet_path(self, symbol: str) -> QuietPath:
         """Return `SymbolBook.pass_quietly` of a symbol, for callers trying it before `on_tick`."""
-        return self._book(symbol).pass_quietly
+        return self.books.of(symbol).pass_quietly
 
     def on_clock(self, now_ms: int) -> list[ExitCandidates]:
         """Evaluate the rules by time, also for symbols without ticks; milliseconds since 1970."""
         fired: dict[str, list[RuleKey]] = {}
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            at_ms, key = heappop(self._deadlines)
-            trade = self._trades.get(key.trade_id)
-            if trade is None or key[1:] not in trade.rules:
-                continue
-            book = self._books[trade.symbol]
-            if book.rule_state(key).deadline_ms != at_ms:
-                continue
+        for symbol, key in self._pop_expired(now_ms):
+            book = self.books.of(symbol)
             book.expire(key, now_ms)
             if key not in self._disarmed:
                 book.disarm(key)
-                fired.setdefault(trade.symbol, []).append(key)
+                fired.setdefault(symbol, []).append(key)
         return [
-            found for symbol, keys in fired.items() for found in self._emit(self._books[symbol], keys, now_ms * 1000)
+            found for symbol, keys in fired.items() for found in self._emit(self.books.of(symbol), keys, now_ms * 1000)
         ]
 
     def disarm(self, trade_id: UUID, reason: ExitReason, leg: int | None = None) -> None:
@@ -219,7 +179,7 @@ class ExitSignalService:
 
         An intent for the whole remainder disarms every leg of its reason; one of a leg leaves the other legs armed.
         """
-        book = self._book_of(trade_id)
+        book = self.books.of_trade(trade_id)
         if book is None:
             return
         for key in book.trades[trade_id].rule_keys():
@@ -262,48 +222,6 @@ class ExitSignalService:
         for key in keys:
             self._disarmed.pop(key, None)
 
-    def symbol_state(self, symbol: str) -> SymbolState | None:
-        """Return the checkpoint of a symbol; None without a tick."""
-        book = self._books.get(symbol)
-        return book.state if book else None
-
-    def restore_symbol(self, symbol: str, state: SymbolState) -> None:
-        """Restore a symbol from its checkpoint. Fires nothing."""
-        self._book(symbol).restore(state)
-
-    def rule_states(self, trade_id: UUID) -> dict[RuleKey, RuleState]:
-        """Return the state of every rule of a trade; an unknown trade gives an empty dict."""
-        book = self._book_of(trade_id)
-        return {} if book is None else {key: book.rule_state(key) for key in book.trades[trade_id].rule_keys()}
-
-    def symbols_of(self, trade_ids: Iterable[UUID]) -> set[str]:
-        """Return the symbols of these trades; leave out unknown trades."""
-        return {self._trades[trade_id].symbol for trade_id in trade_ids if trade_id in self._trades}
-
-    def symbols(self, known: int = 0) -> list[str]:
-        """Return the symbols in the order of their first mention, without the first `known` ones."""
-        return list(islice(self._books, known, None))
-
-    def unsaved(self, symbols: Iterable[str]) -> list[str]:
-        """Return those of these symbols changed since their last checkpoint; leave out unknown symbols."""
-        books = self._books
-        return [symbol for symbol in symbols if symbol in books and books[symbol].is_unsaved]
-
-    def saved(self, symbol: str, state: SymbolState) -> None:
-        """Record this state of a symbol as held by a checkpoint."""
-        book = self._books[symbol]
-        book.saved_ticks, book.saved_late = state.ticks, state.late
-
-    def moved_rules(self, symbols: Iterable[str]) -> dict[UUID, dict[RuleKey, Saved]]:
-        """Return the checkpoints of these symbols' trades with rules moved since the last call."""
-        moved: dict[UUID, dict[RuleKey, Saved]] = {}
-        for symbol in symbols:
-            book = self._book(symbol)
-            for trade_id in book.take_moved():
-                keys = book.trades[trade_id].rule_keys()
-                moved[trade_id] = {key: saved for key in keys if (saved := book.rule_state(key).saved())}
-        return moved
-
     def _watch(
         self,
         book: SymbolBook,
@@ -331,24 +249,26 @@ class ExitSignalService:
         return self._emit(book, due, None)
 
     def _emit(self, book: SymbolBook, fired: list[RuleKey], at_us: int | None) -> list[ExitCandidates]:
-        """Return candidates by trade, at the time of the last tick unless a time is given."""
+        """Note rules as disarmed and return their candidates, at the time of the last tick unless one is given."""
         if not fired:
             return []
-        price = book.last_price or None
-        at_us = (book.last_ts_us if price else 0) if at_us is None else at_us
-        fired.sort(key=_by_trade_then_rank)
+        fired.sort(key=by_trade_then_rank)
         for key in fired:
             self._disarmed[key] = None
-        return [
-            ExitCandidates(
-                trade := book.trades[trade_id],
-                tuple([_candidate(trade, key, book.rule_state(key), price, at_us) for key in of_trade]),
-            )
-            for trade_id, of_trade in groupby(fired, key=_trade_id)
-        ]
+        return candidates_of(book, fired, at_us)
+
+    def _pop_expired(self, now_ms: int) -> Iterator[tuple[str, RuleKey]]:
+        """Yield the rules with a deadline by now, and their symbols; entries of changed rules are dropped."""
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            at_ms, key = heappop(self._deadlines)
+            trade = self.books.trades.get(key.trade_id)
+            if trade is None or key[1:] not in trade.rules:
+                continue
+            if self.books.of(trade.symbol).rule_state(key).deadline_ms == at_ms:
+                yield trade.symbol, key
 
     def _rearm(self, trade_id: UUID, keys: Sequence[RuleKey]) -> list[ExitCandidates]:
-        book = self._books[self._trades[trade_id].symbol]
+        book = self.books.of(self.books.trades[trade_id].symbol)
         due = [key for key in keys if book.is_due(key)]
         for key in keys:
             del self._disarmed[key]
@@ -358,43 +278,8 @@ class ExitSignalService:
 
     def _let_go(self, trade: OpenTrade) -> tuple[set[RuleKey], dict[RuleKey, RuleState]]:
         """Remove a known trade; return its disarmed rules and its rule states."""
-        states = self._books[trade.symbol].drop(trade.trade_id)
+        states = self.books.of(trade.symbol).drop(trade.trade_id)
         disarmed = {key for key in states if key in self._disarmed}
         for key in disarmed:
             del self._disarmed[key]
         return disarmed, states
-
-    def _book(self, symbol: str) -> SymbolBook:
-        book = self._books.get(symbol)
-        if book is None:
-            book = self._books[symbol] = SymbolBook(self._trades, self._new_clock_after_ms, self._hours(symbol))
-            book.limit(self._limits.get(symbol, NO_LIMITS))
-        return book
-
-    def _book_of(self, trade_id: UUID) -> SymbolBook | None:
-        trade = self._trades.get(trade_id)
-        return None if trade is None else self._books[trade.symbol]
-
-
-def _candidate(trade: OpenTrade, key: RuleKey, state: RuleState, price: int | None, at_us: int) -> ExitCandidate:
-    trade_id, reason, leg = key
-    return ExitCandidate(trade_id, trade.symbol, reason, price, at_us, _level(trade, state), leg, _bricks(state))
-
-
-def _level(trade: OpenTrade, state: RuleState) -> int | None:
-    """Return the market price of the condition's level."""
-    level = state.condition
-    return None if level is None else level.price * trade.direction.sign
-
-
-def _bricks(state: RuleState) -> BrickCount | None:
-    return BrickCount(state.count, state.needed) if isinstance(state, Confirmed) else None
-
-
-def _trade_id(key: RuleKey) -> UUID:
-    return key.trade_id
-
-
-def _by_trade_then_rank(key: RuleKey) -> tuple[int, int, int]:
-    """Return the order of a rule; ids are compared as numbers: Python itself compares UUIDs far more slowly."""
-    return key.trade_id.int, key.reason.rank, -1 if key.leg is None else key.leg

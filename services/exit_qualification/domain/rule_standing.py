@@ -57,9 +57,9 @@ def rule_standings(trade: OpenTrade, symbol: SymbolState | None) -> list[RuleSta
     """Return the standing of every rule of a trade, highest rank first, by its checkpoint and the symbol's."""
     engine = ExitSignalService()
     if symbol is not None:
-        engine.restore_symbol(trade.symbol, symbol)
+        engine.books.restore(trade.symbol, symbol)
     engine.add_trade(trade)
-    states = engine.rule_states(trade.trade_id)
+    states = engine.books.rule_states(trade.trade_id)
     last = None if symbol is None else symbol.last_price
     return [_standing(key, states[key], trade.direction, last) for key in sorted(states, key=_by_rank)]
 

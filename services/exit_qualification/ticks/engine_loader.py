@@ -61,7 +61,7 @@ def load_engine(
     partitions, ahead = sorted(claimed), {}
     engine = ExitSignalService(new_clock_after_ms, hours_of(square_off.calendars))
     for symbol in TickCheckpointRepository(connection).symbols(partitions):
-        engine.restore_symbol(symbol.symbol, symbol.state)
+        engine.books.restore(symbol.symbol, symbol.state)
         if symbol.tick_offset > claimed[symbol.partition].tick_offset:
             ahead[symbol.symbol] = symbol.tick_offset
     engine.load(_counted(OpenTradeRepository(connection, square_off).open_in(partitions), report))

@@ -154,7 +154,7 @@ class Evaluator:
         verdict = self._engine.on_tick(*tick)
         symbol, *_, arrived = tick
         if verdict.order is TickOrder.OUTSIDE:
-            if may_hold and self._engine.account_of(symbol) is not None:
+            if may_hold and self._engine.books.account_of(symbol) is not None:
                 self._hold(message, tick)
             else:
                 result.outside.append(symbol)
@@ -218,7 +218,7 @@ class Evaluator:
             self._adjust(event, result)
 
     def _open(self, event: TradeOpened, home: int, result: BatchResult) -> None:
-        state = self._engine.symbol_state(event.symbol)
+        state = self._engine.books.state(event.symbol)
         result.opened.append(OpenedTrade(event, home, entered_tick=0 if state is None else state.ticks))
         # A tick with an earlier arrival than the trade's event can exit it here.
         trade = with_plan(entered(event), event.exit_plan, 1, self._square_off)
@@ -228,7 +228,7 @@ class Evaluator:
             result.arrived_ms[event.trade_id] = state.last_arrived_ms
 
     def _change_plan(self, event: TradeExitPlanChanged, result: BatchResult) -> None:
-        state = self._engine.symbol_state(event.symbol)
+        state = self._engine.books.state(event.symbol)
         result.plans.append(ChangedPlan(event, changed_tick=0 if state is None else state.ticks))
         known = self._engine.trade(event.trade_id)
         if known is not None:
@@ -248,7 +248,7 @@ class Evaluator:
             )
             if home not in self._quiet:
                 self._engine.remove_trade(event.trade_id)
-        after = self._engine.symbol_state(event.new_symbol)
+        after = self._engine.books.state(event.new_symbol)
         result.adjusted.append(AdjustedTrade(event, home, states))
         result.plans.append(ChangedPlan(plan_change_of(event), changed_tick=0 if after is None else after.ticks))
 

@@ -78,11 +78,11 @@ class LimitsFeed:
         if not unasked:
             return
         log.warning("%s: ticks are beyond the circuit limits; asking for a quote", shown(unasked))
-        accounts = {symbol: engine.account_of(symbol) for symbol in unasked}
+        accounts = {symbol: engine.books.account_of(symbol) for symbol in unasked}
         held.ask(quotes.want({symbol: account for symbol, account in accounts.items() if account is not None}))
 
     def _read(self, quotes: QuoteRepository, engine: ExitSignalService) -> list[str]:
         limits, newest = quotes.limits_since(self._since)
         if newest is not None:
             self._since = newest - _OVERLAP
-        return engine.limit(limits)
+        return engine.books.limit(limits)

@@ -132,7 +132,7 @@ class TickPipeline:
                 eligible, finished = episodes.eligible(asked), episodes.finished(asked)
             engine.retire(finished)
         due += engine.rearm(eligible)
-        return due, {entry.trade.symbol for entry in due} | engine.symbols_of(key.trade_id for key in eligible)
+        return due, {entry.trade.symbol for entry in due} | engine.books.symbols_of(key.trade_id for key in eligible)
 
     def _write(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> list[DetectedExit]:
         with self._open_unit() as uow:

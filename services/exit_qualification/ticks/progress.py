@@ -62,20 +62,20 @@ class Progress:
         for partition in partitions:
             offsets[partition] = self._judged(partition)
             homes |= dict.fromkeys(self._symbols_of[partition], partition)
-        changed, waiting = sorted(self._engine.unsaved(homes)), self._waiting.first_offsets()
+        changed, waiting = sorted(self._engine.books.unsaved(homes)), self._waiting.first_offsets()
         states = [
             SymbolCheckpoint(symbol, homes[symbol], state, waiting.get(symbol, self.reached[homes[symbol]].tick_offset))
             for symbol in changed
-            if (state := self._engine.symbol_state(symbol)) is not None
+            if (state := self._engine.books.state(symbol)) is not None
         ]
-        return EngineCheckpoint(offsets, states, self._engine.moved_rules(changed))
+        return EngineCheckpoint(offsets, states, self._engine.books.take_moved(changed))
 
     def written(self, checkpoint: EngineCheckpoint, unsaved: Collection[str] = ()) -> None:
         """Record a checkpoint as committed, without the state of the symbols `unsaved`."""
         self.held |= checkpoint.offsets
         for each in checkpoint.symbols:
             if each.symbol not in unsaved:
-                self._engine.saved(each.symbol, each.state)
+                self._engine.books.note_saved(each.symbol, each.state)
 
     def _judged(self, partition: int) -> Checkpoint:
         """Return the offsets with every record before them judged: a held tick is read again after a restart."""
@@ -84,6 +84,6 @@ class Progress:
 
     def _note_new_symbols(self) -> None:
         """Sort symbols by partition once: a checkpoint must not look at those of all others."""
-        for symbol in self._engine.symbols(self._symbols_noted):
+        for symbol in self._engine.books.symbols(self._symbols_noted):
             self._symbols_of[home_partition(symbol, self._partitions)].append(symbol)
             self._symbols_noted += 1

@@ -296,7 +296,7 @@ class TickSession:
             return
         evaluator = self._assignment.evaluator
         news = self._assignment.limits.follow(engine, evaluator.held, now_s)
-        if limited := engine.unsaved(news.changed):
+        if limited := engine.books.unsaved(news.changed):
             self._write(BatchResult(), self._assignment.progress.checkpoint(symbols=limited))
         if news.decided:
             self._conclude(evaluator.release(news.decided))
@@ -310,7 +310,7 @@ class TickSession:
         """Write exits due by the clock, and of so many disarmed rules those that are due and may fire."""
         progress = self._assignment.progress
         due, symbols = self._pipeline.due(self._assignment.engine, epoch_ms(self._around.clock.now()), count)
-        if due or self._assignment.engine.unsaved(symbols):
+        if due or self._assignment.engine.books.unsaved(symbols):
             self._write(BatchResult(detected=due), progress.checkpoint(symbols=symbols))
 
     def _after_commit(self, exits: Sequence[DetectedExit]) -> None:

@@ -46,7 +46,7 @@ def test_no_rearmed_rule_fires_at_the_last_price_of_before() -> None:
     engine.disarm(open_trade().trade_id, ExitReason.MANUAL)
     engine.adjust_trade(after_split(), SPLIT, 20_000)
     assert engine.rearm(engine.disarmed(10)) == []
-    state = engine.symbol_state(INFY)
+    state = engine.books.state(INFY)
     assert state is not None and (state.last_price, state.last_arrived_ms) == (100_0000, 20_000)
 
 
@@ -72,9 +72,9 @@ def test_its_state_goes_to_the_checkpoint_and_back() -> None:
     plan["break_even"] = {"arm": "0.80", "offset": "0.10"}
     adjusted = after_split(**plan)
     saved = engine.adjust_trade(adjusted, SPLIT, 20_000)
-    restarted, state = ExitSignalService(), engine.symbol_state(INFY)
+    restarted, state = ExitSignalService(), engine.books.state(INFY)
     assert state is not None
-    restarted.restore_symbol(INFY, state)
+    restarted.books.restore(INFY, state)
     restarted.add_trade(
         adjusted._replace(entered_tick=state.ticks, saved={key[1:]: found for key, found in saved.items()})
     )
@@ -88,12 +88,12 @@ def test_two_trades_adjust_last_price_once_and_keep_later_price() -> None:
     fired(engine, 1000_0000, 1)
     engine.adjust_trade(after_split(number=1), SPLIT, 20_000)
     engine.adjust_trade(after_split(number=2), SPLIT, 20_000)
-    state = engine.symbol_state(INFY)
+    state = engine.books.state(INFY)
     assert state is not None and state.last_price == 100_0000
     engine.add_trade(open_trade(3))
     fired(engine, 100_5000, 20_000)
     engine.adjust_trade(after_split(number=3), SPLIT, 20_000)
-    state = engine.symbol_state(INFY)
+    state = engine.books.state(INFY)
     assert state is not None and state.last_price == 100_5000
 
 
@@ -112,5 +112,5 @@ def test_a_repeated_adjustment_changes_nothing() -> None:
     fired(engine, 1000_0000, 1)
     engine.adjust_trade(after_split(), SPLIT, 20_000)
     assert engine.adjust_trade(after_split(), SPLIT, 30_000) == {}
-    state = engine.symbol_state(INFY)
+    state = engine.books.state(INFY)
     assert state is not None and state.last_price == 100_0000

@@ -157,7 +157,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
     @rule(trade_id=trade_ids, plan=plans())
     def add_trade(self, trade_id: int, plan: ExitPlan) -> None:
         trade = as_told(trade_id, plan)
-        state = self.engine.symbol_state(trade.symbol)
+        state = self.engine.books.state(trade.symbol)
         assert found(self.engine.add_trade(as_judged(trade))) == self.oracle.add_trade(trade)
         entered_tick = state.ticks if state else 0
         self.checkpoint.setdefault(trade.trade_id, as_judged(trade)._replace(entered_tick=entered_tick))
@@ -171,7 +171,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         now = as_judged(trade)._replace(plan_version=version)
         assert found(self.engine.change_plan(now)) == self.oracle.change_plan(trade)
         if known is not None and newer:
-            state = self.engine.symbol_state(trade.symbol)
+            state = self.engine.books.state(trade.symbol)
             self.checkpoint[trade.trade_id] = now._replace(entered_tick=state.ticks if state else 0)
         self.save(trade.symbol)
 
@@ -224,7 +224,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         last = self.oracle.last.get(symbol)
         limits = CircuitLimits((last.ts_us + IST_US) // DAY_US + day if last else day, lowest, lowest + span)
         changed = self.oracle.limits.get(symbol) != limits
-        assert self.engine.limit({symbol: limits}) == [symbol] * changed
+        assert self.engine.books.limit({symbol: limits}) == [symbol] * changed
         self.oracle.limits[symbol] = limits
         self.save(symbol)
 
@@ -258,9 +258,9 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
     def restart(self) -> None:
         """Load everything from checkpoints, each some ticks old, with every rule disarmed, and read those again."""
         restarted = engine_of_hours()
-        restarted.limit({symbol: CircuitLimits(*each) for symbol, each in self.oracle.limits.items()})
+        restarted.books.limit({symbol: CircuitLimits(*each) for symbol, each in self.oracle.limits.items()})
         for symbol, state in self.states.items():
-            restarted.restore_symbol(symbol, state)
+            restarted.books.restore(symbol, state)
         restarted.load(self.of_checkpoint())
         restarted.watch_loaded()
         for trade_id in self.checkpoint:
@@ -270,7 +270,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
             for price, ts_us, seq, arrived_ms in self.since[symbol]:
                 assert restarted.on_tick(symbol, price, ts_us, seq, arrived_ms).candidates == ()
         for symbol in SYMBOLS:
-            assert restarted.symbol_state(symbol) == self.engine.symbol_state(symbol)
+            assert restarted.books.state(symbol) == self.engine.books.state(symbol)
         restarted.on_clock(self.now_ms)
         self.oracle.on_clock(self.now_ms)
         self.engine = restarted
@@ -280,7 +280,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         together, alone = ExitSignalService(), ExitSignalService()
         for engine in (together, alone):
             for symbol, state in self.states.items():
-                engine.restore_symbol(symbol, state)
+                engine.books.restore(symbol, state)
         together.load(self.of_checkpoint())
         together.watch_loaded()
         for trade in self.of_checkpoint():
@@ -291,7 +291,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         assert set(together.disarmed(EVERYTHING)) == set(alone.disarmed(EVERYTHING))
         assert sorted(found(together.on_clock(self.now_ms))) == sorted(found(alone.on_clock(self.now_ms)))
         for trade_id in self.checkpoint:
-            assert together.rule_states(trade_id) == alone.rule_states(trade_id)
+            assert together.books.rule_states(trade_id) == alone.books.rule_states(trade_id)
 
     def of_checkpoint(self) -> list[OpenTrade]:
         """The trades as they are stored."""
@@ -302,10 +302,10 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
 
     def save(self, symbol: str) -> None:
         """Write a checkpoint of one symbol, as each exit, trade, rearming and new clock does; ticks alone do not."""
-        state = self.engine.symbol_state(symbol)
+        state = self.engine.books.state(symbol)
         if state is not None:
             self.states[symbol] = state
-        self.saved |= self.engine.moved_rules([symbol])
+        self.saved |= self.engine.books.take_moved([symbol])
         self.since[symbol].clear()
 
     @invariant()
@@ -315,7 +315,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
     @invariant()
     def the_same_is_remembered_of_symbols(self) -> None:
         for symbol in SYMBOLS:
-            state, last = self.engine.symbol_state(symbol), self.oracle.last.get(symbol)
+            state, last = self.engine.books.state(symbol), self.oracle.last.get(symbol)
             assert (state is None) == (last is None)
             if state is not None and last is not None:
                 assert (state.last_price, state.last_ts_us, state.last_seq) == (last.price, last.ts_us, last.seq)

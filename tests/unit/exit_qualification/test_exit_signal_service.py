@@ -98,7 +98,7 @@ def test_a_stale_tick_fires_nothing_and_moves_nothing(ts_us: int, seq: int) -> N
     verdict = engine.on_tick(INFY, 1010_0000, ts_us, seq)
     assert (verdict.accepted, verdict.candidates) == (False, ())
     late = Lateness(stale_since_ms=1, rising_since_ms=1 if seq > 5 else 0, highest_seq=max(seq, 5), is_told=False)
-    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5, ticks=1, late=late)
+    assert engine.books.state(INFY) == SymbolState(1000_0000, 10, 5, ticks=1, late=late)
 
 
 def test_the_same_tick_again_is_accepted_and_changes_nothing() -> None:
@@ -187,17 +187,17 @@ def test_disarmed_queries_are_bounded_and_cover_every_reason() -> None:
 
 def test_a_restored_symbol_refuses_what_is_older_than_its_checkpoint() -> None:
     engine = ExitSignalService()
-    engine.restore_symbol(INFY, SymbolState(1000_0000, 10, 5))
-    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5)
+    engine.books.restore(INFY, SymbolState(1000_0000, 10, 5))
+    assert engine.books.state(INFY) == SymbolState(1000_0000, 10, 5)
     assert not engine.on_tick(INFY, 1000_0000, 10, 4).accepted
 
 
 def test_restored_symbol_forgets_stale_ticks_with_its_next_tick() -> None:
     engine = ExitSignalService()
     late = Lateness(stale_since_ms=1, rising_since_ms=1, highest_seq=9, is_told=False)
-    engine.restore_symbol(INFY, SymbolState(1000_0000, 10, 5, 1, late=late))
+    engine.books.restore(INFY, SymbolState(1000_0000, 10, 5, 1, late=late))
     assert engine.on_tick(INFY, 1001_0000, 11, 6, 1).accepted
-    assert engine.symbol_state(INFY) == SymbolState(1001_0000, 11, 6, 1, ticks=1)
+    assert engine.books.state(INFY) == SymbolState(1001_0000, 11, 6, 1, ticks=1)
 
 
 def test_a_tick_before_its_trade_event_exits_it_immediately() -> None:
@@ -216,7 +216,7 @@ def test_a_repeated_trade_event_causes_no_second_exit() -> None:
 
 def test_a_silent_symbol_exits_when_rearmed_after_a_restart() -> None:
     engine = ExitSignalService()
-    engine.restore_symbol(INFY, SymbolState(985_0000, 10, 5))
+    engine.books.restore(INFY, SymbolState(985_0000, 10, 5))
     engine.add_trade(LONG)
     engine.disarm(ONE, STOP_LOSS)
     assert reasons(engine.rearm([RuleKey(ONE, STOP_LOSS)])) == [(1, [STOP_LOSS])]

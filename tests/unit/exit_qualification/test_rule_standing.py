@@ -51,8 +51,9 @@ def test_watermarks_and_bricks_are_those_of_the_checkpoint() -> None:
     engine.add_trade(trade)
     for seq, price in enumerate((1004_0000, 1009_0000, 1006_0000), 1):
         engine.on_tick("NSE:INFY", price, seq, seq)
-    symbol = engine.symbol_state("NSE:INFY")
-    saved = {(key.reason, key.leg): state for key, state in engine.moved_rules(["NSE:INFY"])[trade.trade_id].items()}
+    symbol = engine.books.state("NSE:INFY")
+    moved = engine.books.take_moved(["NSE:INFY"])[trade.trade_id]
+    saved = {(key.reason, key.leg): state for key, state in moved.items()}
     found = {each.reason: each for each in rule_standings(trade._replace(entered_tick=0, saved=saved), symbol)}
     trail = found[ExitReason.TRAILING_STOP]
     assert (trail.watermark, trail.level, trail.distance) == (1009_0000, 1004_0000, 2_0000)

@@ -102,7 +102,7 @@ def test_exit_ticks_sets_unreadable_records_aside_and_judges_rest(
     assert offsets_after(grouped(records), LAYOUT, HELD)[HOME] == Checkpoint(1, len(ticks) + 1, len(trades))
     engine = ExitSignalService()
     result = evaluated(engine, *records)
-    state = engine.symbol_state(INFY)
+    state = engine.books.state(INFY)
     assert isinstance(state, SymbolState)
     assert state.last_ts_us >= NOW_MS * 1000
     refused = {each.code for each in result.refused}

@@ -19,7 +19,7 @@ def last_tick(*messages: Message) -> SymbolState:
     engine = ExitSignalService()
     result = evaluated(engine, *messages)
     assert result.refused == []
-    state = engine.symbol_state(INFY)
+    state = engine.books.state(INFY)
     assert state is not None
     return state
 
@@ -36,7 +36,7 @@ def test_a_topic_without_records_keeps_its_offset() -> None:
 def test_records_of_partitions_not_held_are_left_alone() -> None:
     engine = ExitSignalService()
     result = evaluated(engine, tick(partition_=ELSEWHERE))
-    assert (result.evaluated, result.misrouted, engine.symbol_state(INFY)) == (0, [], None)
+    assert (result.evaluated, result.misrouted, engine.books.state(INFY)) == (0, [], None)
 
 
 def test_a_tick_off_its_partition_is_misrouted_and_passed() -> None:
@@ -45,7 +45,7 @@ def test_a_tick_off_its_partition_is_misrouted_and_passed() -> None:
         result = evaluated(engine, tick(partition_=ELSEWHERE, offset_=3), held=held)
         [misrouted] = result.misrouted
         assert (misrouted.symbol, misrouted.home, result.evaluated) == (INFY, HOME, 0)
-    assert engine.symbol_state(INFY) is None
+    assert engine.books.state(INFY) is None
 
 
 def test_a_trade_off_its_partition_is_taken_home() -> None:

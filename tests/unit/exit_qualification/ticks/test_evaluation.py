@@ -40,7 +40,7 @@ def test_ticks_are_counted_as_evaluated_or_stale() -> None:
     engine = _engine()
     result = evaluated(engine, _tick(1000, 2), _tick(1010, 1), _tick(1001, 3), _tick(1002, 4), _tick(1003, 5))
     assert (result.evaluated, result.stale, result.detected) == (4, 1, [])
-    assert engine.unsaved(engine.symbols()) == [INFY]
+    assert engine.books.unsaved(engine.books.symbols()) == [INFY]
 
 
 def test_detected_exits_follow_the_order_of_their_ticks() -> None:
@@ -83,29 +83,29 @@ def test_an_eligible_reason_met_by_the_last_price_is_due() -> None:
 
 def test_a_symbol_is_unsaved_until_its_last_tick_is() -> None:
     engine = _engine()
-    assert engine.unsaved(engine.symbols()) == []
+    assert engine.books.unsaved(engine.books.symbols()) == []
     evaluated(engine, _tick(1000, 4))
     before = _state(engine)
     evaluated(engine, _tick(1001, 5))
-    assert engine.unsaved(engine.symbols()) == [INFY]
-    engine.saved(INFY, before)
-    assert engine.unsaved(engine.symbols()) == [INFY]
-    engine.saved(INFY, _state(engine))
-    assert engine.unsaved(engine.symbols()) == []
+    assert engine.books.unsaved(engine.books.symbols()) == [INFY]
+    engine.books.note_saved(INFY, before)
+    assert engine.books.unsaved(engine.books.symbols()) == [INFY]
+    engine.books.note_saved(INFY, _state(engine))
+    assert engine.books.unsaved(engine.books.symbols()) == []
 
 
 def test_a_symbol_is_unsaved_until_its_stale_ticks_are() -> None:
     engine = _engine()
     evaluated(engine, _tick(1000, 4))
-    engine.saved(INFY, _state(engine))
+    engine.books.note_saved(INFY, _state(engine))
     evaluated(engine, _tick(1001, 3))
-    assert engine.unsaved(engine.symbols()) == [INFY]
-    engine.saved(INFY, _state(engine))
-    assert engine.unsaved(engine.symbols()) == []
+    assert engine.books.unsaved(engine.books.symbols()) == [INFY]
+    engine.books.note_saved(INFY, _state(engine))
+    assert engine.books.unsaved(engine.books.symbols()) == []
 
 
 def _state(engine: ExitSignalService) -> SymbolState:
-    state = engine.symbol_state(INFY)
+    state = engine.books.state(INFY)
     assert state is not None
     return state
 

@@ -30,7 +30,7 @@ class LimitedWorker(Worker):
 
     def __init__(self, store: Store, known: CircuitLimits) -> None:
         super().__init__(store)
-        self.engine.limit(dict.fromkeys(SYMBOLS, known))
+        self.engine.books.limit(dict.fromkeys(SYMBOLS, known))
 
     def ask(self) -> None:
         """Ask for the limits: they decide about the ticks so far."""
@@ -39,7 +39,7 @@ class LimitedWorker(Worker):
 
     def learn(self, limits: CircuitLimits) -> None:
         """Take the answers, as a session does."""
-        changed = self.engine.unsaved(self.engine.limit(dict.fromkeys(SYMBOLS, limits)))
+        changed = self.engine.books.unsaved(self.engine.books.limit(dict.fromkeys(SYMBOLS, limits)))
         self._write(BatchResult(), self.progress.checkpoint(symbols=changed))
         result = self.evaluator.release(self.evaluator.held.asked)
         self._write(result, self.progress.checkpoint(result.urgent, result.urgent_symbols))
@@ -102,7 +102,7 @@ LIMITS = CircuitLimits(DAY, 960_0000, 1100_0000)
 
 def _holding(*messages: Message) -> tuple[ExitSignalService, Any, BatchResult]:
     engine = ExitSignalService()
-    engine.limit({INFY: LIMITS})
+    engine.books.limit({INFY: LIMITS})
     judging = evaluator(engine)
     return engine, judging, judging.evaluate(grouped([trade(EVENT), *messages]), NOW_MS)
 
@@ -112,7 +112,7 @@ def test_ticks_after_one_beyond_the_limits_wait_in_their_order() -> None:
     assert (result.evaluated, result.outside, result.detected) == (0, [], [])
     assert judging.held.first_offsets() == {INFY: 1}
     judging.held.ask(judging.held.unasked(0))
-    engine.limit({INFY: LIMITS._replace(lower=900_0000)})
+    engine.books.limit({INFY: LIMITS._replace(lower=900_0000)})
     (exit_,) = judging.release([INFY]).detected
     assert [(each.exit_reason, each.detected_price) for each in exit_.candidates] == [(ExitReason.STOP_LOSS, 940_0000)]
     assert not judging.held
@@ -124,7 +124,7 @@ def test_newer_limits_refuse_a_wrong_tick() -> None:
     judging.evaluate(grouped([tick("930", offset_=2)]), NOW_MS)
     result = judging.release([INFY])
     assert (result.outside, judging.held.first_offsets()) == ([INFY], {INFY: 2})
-    assert engine.symbol_state(INFY) is None
+    assert engine.books.state(INFY) is None
 
 
 def test_an_event_of_a_trade_ends_the_wait() -> None:

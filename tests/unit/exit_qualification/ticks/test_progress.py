@@ -89,7 +89,7 @@ class Worker:
         self.store = store
         self.engine = ExitSignalService()
         for each in store.symbols.values():
-            self.engine.restore_symbol(each.symbol, each.state)
+            self.engine.books.restore(each.symbol, each.state)
         self.engine.load(_loaded(each, store.rules) for each in store.trades.values())
         self.engine.watch_loaded()
         self._disarm(store.exits)
