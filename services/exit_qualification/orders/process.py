@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
-from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.accounts.account_errors import AccountErrors
 from services.exit_qualification.orders.accounts.account_losses import AccountLosses
 from services.exit_qualification.orders.accounts.account_readers import READERS, AccountReaders
 from services.exit_qualification.orders.accounts.token_watch import TokenWatch
 from services.exit_qualification.orders.activity import FRESH_S, Activity
+from services.exit_qualification.orders.asked_exits import (
+    AskedExits,
+    AskedExitsListener,
+    AskedFor,
+    need_not_ask,
+)
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
 from services.exit_qualification.orders.protection.protective_stops import ProtectiveStops
 from services.exit_qualification.orders.quote_refresh import QuoteRefresh
@@ -30,18 +35,12 @@ from services.exit_qualification.orders.reconciling.unread_positions import Unre
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
-from services.exit_qualification.orders.sending.asked_exits import (
-    AskedExits,
-    AskedExitsListener,
-    AskedFor,
-    need_not_ask,
-)
 from services.exit_qualification.orders.sending.execution_watch import ExecutionWatch
-from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService, SenderHooks
 from services.exit_qualification.orders.sending.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import OrderTerms, order_terms
+from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.work_loop import WorkLoop, always, at_most_every, in_turn, only_if
 from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.storage.execution_requests import EXECUTION_REQUESTS
@@ -118,13 +117,15 @@ def build(process: RunningProcess) -> None:
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     clock = SystemClock()
-    brokers, waits, activity = open_adapters(settings, health), _waits(settings, engine, clock), Activity(engine, clock)
-    around = _Around(settings, engine, open_unit, brokers, health, waits, activity, clock, process.threads.stop)
+    brokers, waits = open_adapters(settings, health), _waits(settings, engine, clock)
+    terms, skipped = order_terms(settings), SkippedTrades(health, clock)
+    context = OrderContext(open_unit, partial(look, engine), brokers, terms, clock, skipped, waits.asked)
+    around = _Around(settings, context, brokers, health, waits, Activity(engine, clock), process.threads.stop)
     loops = [
         *_loops(around),
         WorkLoop("published-signals", published.look_once, always(COUNT_S)),
     ]
-    call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
+    call_limit_s = terms.call_limit.total_seconds() + 1
     for loop in loops:
         # A sender or the reconciler may wait for the broker for the duration of one call.
         health.add(loop.name, max(settings.health_deadline_s, call_limit_s))
@@ -173,34 +174,22 @@ class _Around:
     """The common parts of the process's loops."""
 
     settings: Settings
-    engine: Engine
-    open_unit: Callable[[], UnitOfWork]
+    context: OrderContext
     brokers: BrokerAdapters
     health: Health
     waits: _Waits
     activity: Activity
-    clock: Clock
     stop: Stop
-
-    def open_look(self) -> AbstractContextManager[Connection]:
-        """Open a connection for statements that are each a transaction."""
-        return look(self.engine)
-
-    @property
-    def terms(self) -> OrderTerms:
-        """Return the terms in the settings."""
-        return order_terms(self.settings)
 
 
 def _loops(around: _Around) -> list[WorkLoop]:
-    open_unit, brokers, terms, clock = around.open_unit, around.brokers, around.terms, around.clock
-    skipped = SkippedTrades(around.health, clock)
-    losses = AccountLosses(open_unit, signal_management(around.settings, clock), clock, Rest(clock))
-    external = ExternalExits(open_unit, brokers, terms, clock, Rest(clock), UnreadPositions(around.health))
+    context, clock = around.context, around.context.clock
+    losses = AccountLosses(context.open_unit, signal_management(around.settings, clock), clock, Rest(clock))
+    external = ExternalExits(context, Rest(clock), UnreadPositions(around.health))
     return [
-        *_order_loops(around, skipped),
+        *_order_loops(around),
         *_execution_watch(around),
-        WorkLoop(REQUALIFIER, _requalify(around, skipped), always(REQUALIFY_S)),
+        WorkLoop(REQUALIFIER, _requalify(around), always(REQUALIFY_S)),
         WorkLoop(MARKET_DATA, _market_data(around), always(MARKET_DATA_S)),
         WorkLoop(POSITIONS, external.look_once, external.pause_s),
         WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), always(LOSSES_S)),
@@ -211,21 +200,19 @@ def _execution_watch(around: _Around) -> list[WorkLoop]:
     """Return the watch over exits that trade management does not ask for; none where it need not."""
     if around.settings.execution is Execution.EXIT_QUALIFICATION:
         return []
-    watch = ExecutionWatch(around.open_unit, around.waits.asked, around.health, around.clock)
-    look_once = _often_while(around.activity.anything_unsent, around.clock, watch.look_once)
+    context = around.context
+    watch = ExecutionWatch(context.open_unit, context.asked, around.health, context.clock)
+    look_once = _often_while(around.activity.anything_unsent, context.clock, watch.look_once)
     return [WorkLoop(EXECUTION_WATCH, look_once, always(WATCH_S))]
 
 
-def _requalify(around: _Around, skipped: SkippedTrades) -> Callable[[], bool]:
+def _requalify(around: _Around) -> Callable[[], bool]:
     """Return the step for waiting exits, and for those that ended with quantity left."""
-    open_unit, terms, clock = around.open_unit, around.terms, around.clock
-    alive = partial(around.health.alive, REQUALIFIER)
-    requalification = Requalification(open_unit, ExitQualificationService(), terms, skipped, clock, Rest(clock), alive)
-    errors = AccountErrors(open_unit, terms.limits, around.brokers.forget_refused_token)
-    residuals = ResidualExits(
-        open_unit, around.open_look, signal_management(around.settings, clock), terms, clock, skipped
-    )
-    announcements = BrokerAnnouncements(open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
+    context, clock = around.context, around.context.clock
+    requalification = Requalification(context, Rest(clock), partial(around.health.alive, REQUALIFIER))
+    errors = AccountErrors(context.open_unit, context.terms.limits, around.brokers.forget_refused_token)
+    residuals = ResidualExits(context, signal_management(around.settings, clock))
+    announcements = BrokerAnnouncements(context.open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
     return in_turn(
         _often_while(
             around.activity.anything_unsent,
@@ -240,7 +227,7 @@ def _requalify(around: _Around, skipped: SkippedTrades) -> Callable[[], bool]:
 
 def _market_data(around: _Around) -> Callable[[], bool]:
     """Return the step for questions to brokers about tokens, quotes and instruments."""
-    open_unit, brokers, clock = around.open_unit, around.brokers, around.clock
+    open_unit, brokers, clock = around.context.open_unit, around.brokers, around.context.clock
     instruments = InstrumentRefresh(open_unit, brokers, clock, partial(around.health.alive, MARKET_DATA))
     return in_turn(
         _often_while(
@@ -259,32 +246,25 @@ def _often_while(condition: Callable[[], bool], clock: Clock, *steps: Callable[[
     return only_if(lambda: is_due() or condition(), in_turn(*steps))
 
 
-def _order_loops(around: _Around, skipped: SkippedTrades) -> list[WorkLoop]:
+def _order_loops(around: _Around) -> list[WorkLoop]:
     """Return the loops from an approved exit to its fill; each step wakes the next."""
-    settings, open_unit, brokers = around.settings, around.open_unit, around.brokers
-    clock, terms, waits = around.clock, around.terms, around.waits
-    signal = SendSignal(partial(_next_due_s, around), waits.approved, settings.order_poll_ms / 1000, clock)
+    settings, context, waits = around.settings, around.context, around.waits
+    clock = context.clock
+    signal = SendSignal(partial(_next_due_s, context), waits.approved, settings.order_poll_ms / 1000, clock)
     around.stop.call(signal.end)
-    readers = AccountReaders(terms.pass_limit.total_seconds())
-    outcomes = OrderOutcomes(open_unit)
-    reconciler = PendingOrderReconciler(
-        open_unit,
-        around.open_look,
-        brokers,
-        terms,
-        skipped,
-        readers,
-        outcomes,
-        partial(around.health.alive, RECONCILER),
-    )
+    readers = AccountReaders(context.terms.pass_limit.total_seconds())
+    outcomes = OrderOutcomes(context.open_unit)
+    reconciler = PendingOrderReconciler(context, readers, outcomes, partial(around.health.alive, RECONCILER))
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S, clock)
-    placed = PlacedOrders(brokers, readers, outcomes, on_open=passes.ring)
-    service = _execution(around, skipped, signal, outcomes, placed, passes)
-    stops = ProtectiveStops(open_unit, brokers, terms, skipped, clock, waits.asked, on_triggered=passes.ring)
+    placed = PlacedOrders(context.brokers, readers, outcomes, on_open=passes.ring)
+    race = SquareOffRace(context.open_unit, default_square_off(settings), clock)
+    hooks = SenderHooks(signal.ring, signal.claimed, placed.look, on_unclear=passes.ring)
+    service = OrderExecutionService(context, race, outcomes, hooks, read_filled)
+    stops = ProtectiveStops(context, on_triggered=passes.ring)
     sender = signal.answering(service.execute_next)
 
     def send_look() -> bool:
-        skipped.show()
+        context.skipped.show()
         return signal.look()
 
     return [
@@ -300,36 +280,9 @@ def _order_loops(around: _Around, skipped: SkippedTrades) -> list[WorkLoop]:
     ]
 
 
-def _next_due_s(around: _Around) -> float | None:
-    with look(around.engine) as connection:
-        return OrderQueues(connection).next_due_s(around.terms.in_flight, around.waits.asked())
-
-
-def _execution(
-    around: _Around,
-    skipped: SkippedTrades,
-    signal: SendSignal,
-    outcomes: OrderOutcomes,
-    placed: PlacedOrders,
-    passes: PassSignal,
-) -> OrderExecutionService:
-    """Return the common service of all senders."""
-    return OrderExecutionService(
-        around.open_unit,
-        around.brokers,
-        ExitQualificationService(),
-        around.terms,
-        around.clock,
-        skipped,
-        SquareOffRace(around.open_unit, default_square_off(around.settings), around.clock),
-        outcomes,
-        read=read_filled,
-        asked=around.waits.asked,
-        on_more=signal.ring,
-        on_claimed=signal.claimed,
-        on_placed=placed.look,
-        on_unclear=passes.ring,
-    )
+def _next_due_s(context: OrderContext) -> float | None:
+    with context.open_look() as connection:
+        return OrderQueues(connection).next_due_s(context.terms.in_flight, context.asked())
 
 
 PROCESS = ProcessSpec(EXIT_ORDERS, build, stop_limit_s=STOP_LIMIT_S)

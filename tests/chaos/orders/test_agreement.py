@@ -20,9 +20,9 @@ from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.intent_state_machine import LIVE
 from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.orders.asked_exits import need_not_ask
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.orders.sending.asked_exits import need_not_ask
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_budgets import OrderLimits

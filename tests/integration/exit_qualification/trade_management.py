@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from services.exit_qualification.api.app import create
-from services.exit_qualification.orders.sending.asked_exits import AskedExits, AskedExitsListener
+from services.exit_qualification.orders.asked_exits import AskedExits, AskedExitsListener
 from services.exit_qualification.storage.execution_requests import EXECUTION_REQUESTS
 from services.exit_qualification.storage.order_queues import Asked
 from services.trade_management.execution.approved_exits import ApprovedExits

@@ -22,11 +22,11 @@ from services.exit_qualification.orders.accounts.account_readers import AccountR
 from services.exit_qualification.orders.brokers.port import (
     TOKEN_EXPIRED,
     BrokerPort,
-    Brokers,
     BrokerUnavailable,
     TokenExpired,
 )
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.metrics import PROTECTIVE_STOPS
 from services.exit_qualification.orders.protection.followed_trails import followed_triggers
 from services.exit_qualification.orders.protection.stop_placing import StopPlacing
@@ -38,19 +38,16 @@ from services.exit_qualification.orders.reconciling.broker_books import (
     read_single_orders,
 )
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
-from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR
-from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.orders.terms import POSTPONED
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from services.exit_qualification.storage.waiting_errors import WaitingErrorRepository
-from shared.clock import Clock, trading_day
+from shared.clock import trading_day
 from shared.contracts.vocabulary import ProtectiveStopStatus
 from shared.errors import StaleVersion
-from shared.outbox.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -73,34 +70,23 @@ class ProtectiveStops:
 
     Not thread-safe. Several processes may each run one: every write names the version it read. Of a trade the broker
     holds at most one order. Another exit is sent only once the books confirm the end of the stop, and a stop is
-    placed only while no exit is in progress. The database refuses both otherwise.
+    placed only while no exit is in progress. The database refuses both otherwise. An exit not asked for ends no stop.
 
     Parameters
     ----------
-    asked:
-        Returns the exits that trade management has asked for; no other exit ends a stop.
     on_triggered:
         Called once a triggered stop has become an exit.
     """
 
-    def __init__(
-        self,
-        open_unit: Callable[[], UnitOfWork],
-        brokers: Brokers,
-        terms: OrderTerms,
-        skipped: SkippedTrades,
-        clock: Clock,
-        asked: AskedFor = need_not_ask,
-        on_triggered: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._open_unit = open_unit
-        self._brokers = brokers
-        self._skipped = skipped
-        self._clock = clock
-        self._asked = asked
-        self._records = StopRecords(open_unit, terms, on_triggered)
-        self._placing = StopPlacing(open_unit, terms, asked)
-        self._readers = AccountReaders(terms.pass_limit.total_seconds())
+    def __init__(self, context: OrderContext, on_triggered: Callable[[], None] = lambda: None) -> None:
+        self._open_unit = context.open_unit
+        self._brokers = context.brokers
+        self._skipped = context.skipped
+        self._clock = context.clock
+        self._asked = context.asked
+        self._records = StopRecords(context.open_unit, context.terms, on_triggered)
+        self._placing = StopPlacing(context.open_unit, context.terms, context.asked)
+        self._readers = AccountReaders(context.terms.pass_limit.total_seconds())
         self._follow_again_s = 0.0
         self._watch_again_s: dict[str, float] = {}
 

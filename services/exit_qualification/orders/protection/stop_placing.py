@@ -14,6 +14,7 @@ from services.exit_qualification.domain.gates.gate_input import ExitRequest, gat
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.protective_stop import ProtectiveStop, StandingStop, StopTerms, is_met
 from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.brokers.port import (
     TOKEN_EXPIRED,
     Accepted,
@@ -25,7 +26,6 @@ from services.exit_qualification.orders.brokers.port import (
     TokenExpired,
     stop_order,
 )
-from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import PositionKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -24,19 +24,18 @@ from services.exit_qualification.orders.brokers.port import (
     BrokerFill,
     BrokerOrder,
     BrokerPort,
-    Brokers,
     BrokerUnavailable,
 )
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.metrics import EXTERNAL_FILLS, POSITION_SHORTFALL
 from services.exit_qualification.orders.reconciling.adopted_fills import write_adopted
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
 from services.exit_qualification.orders.reconciling.unread_positions import UnreadPositions
 from services.exit_qualification.orders.rest import Rest
-from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey, Recorded
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from shared.clock import Clock, trading_day
+from shared.clock import trading_day
 from shared.contracts.vocabulary import RolloutMode, TradeStatus
 from shared.outbox.unit_of_work import UnitOfWork
 
@@ -79,28 +78,20 @@ class ExternalExits:
     whatever fills between them makes the shortfall look smaller, never larger.
     """
 
-    def __init__(
-        self,
-        open_unit: Callable[[], UnitOfWork],
-        brokers: Brokers,
-        terms: OrderTerms,
-        clock: Clock,
-        rest: Rest,
-        unread: UnreadPositions,
-    ) -> None:
-        self._open_unit = open_unit
-        self._brokers = brokers
-        self._terms = terms
-        self._clock = clock
-        self._readers = AccountReaders(terms.pass_limit.total_seconds())
+    def __init__(self, context: OrderContext, rest: Rest, unread: UnreadPositions) -> None:
+        self._open_unit = context.open_unit
+        self._brokers = context.brokers
+        self._terms = context.terms
+        self._clock = context.clock
+        self._rest = rest
+        self._unread = unread
+        self._readers = AccountReaders(context.terms.pass_limit.total_seconds())
         self._missing: dict[_Account, Missing] = {}
         self._looked_s: dict[_Account, float] = {}
         self._left: list[_Account] = []
         self._at_once = AT_ONCE
-        self._round_s = 0.0
+        self._round_began_s = 0.0
         self._next_s = 0.0
-        self._rest = rest
-        self._unread = unread
 
     def look_once(self) -> bool:
         """Compare the next accounts, if it is time; return False.
@@ -123,7 +114,7 @@ class ExternalExits:
         POSITION_SHORTFALL.set(sum(sum(missing.values()) for missing in self._missing.values()))
         self._next_s = self._clock.monotonic() + LOOK_S
         if not self._left:
-            self._next_s = max(self._next_s, self._round_s + self._round_pause_s())
+            self._next_s = max(self._next_s, self._round_began_s + self._round_pause_s())
         return False
 
     def pause_s(self) -> float:
@@ -138,7 +129,7 @@ class ExternalExits:
         self._unread.keep(accounts.keys())
         self._left = sorted(accounts, key=lambda name: self._looked_s.get(name, -math.inf))
         self._at_once = max(AT_ONCE, math.ceil(len(self._left) * LOOK_S / self._round_pause_s()))
-        self._round_s = now
+        self._round_began_s = now
 
     def _round_pause_s(self) -> float:
         """Return the time from one round to the next."""

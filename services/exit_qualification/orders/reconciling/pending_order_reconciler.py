@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
-
-from sqlalchemy import Connection
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
@@ -19,8 +16,9 @@ from services.exit_qualification.domain.outcome import outcome_of_fills
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders, raise_failures
-from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.brokers.port import BrokerPort, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import (
     OLDEST_UNKNOWN_SECONDS,
@@ -41,8 +39,7 @@ from services.exit_qualification.orders.reconciling.missing_orders import (
 from services.exit_qualification.orders.reconciling.order_outcomes import AT_WORK, OrderOutcomes, filled_among
 from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, try_lock_exit
-from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.orders.terms import POSTPONED
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
@@ -119,24 +116,20 @@ class PendingOrderReconciler:
 
     def __init__(
         self,
-        open_unit: Callable[[], UnitOfWork],
-        open_look: Callable[[], AbstractContextManager[Connection]],
-        brokers: Brokers,
-        terms: OrderTerms,
-        skipped: SkippedTrades,
+        context: OrderContext,
         readers: AccountReaders,
         outcomes: OrderOutcomes,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self._on_progress = on_progress
-        self._open_unit = open_unit
-        self._open_look = open_look
-        self._brokers = brokers
-        self._terms = terms
-        self._skipped = skipped
-        self._outcomes = outcomes
+        self._open_unit = context.open_unit
+        self._open_look = context.open_look
+        self._brokers = context.brokers
+        self._terms = context.terms
+        self._skipped = context.skipped
         self._readers = readers
-        self._late_stops = LateStopFills(open_unit, terms, skipped)
+        self._outcomes = outcomes
+        self._on_progress = on_progress
+        self._late_stops = LateStopFills(context.open_unit, context.terms, context.skipped)
         self._seen_at: dict[UUID, datetime] = {}
         self._unclear: set[UUID] = set()
         self._late_watched_at: datetime | None = None

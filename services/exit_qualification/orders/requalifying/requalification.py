@@ -11,18 +11,16 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.switches import Switches
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.requalifying.giving_up import why_give_up
 from services.exit_qualification.orders.requalifying.held_pages import no_longer_held
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, qualify_again, try_lock_exit
 from services.exit_qualification.orders.rest import Rest
-from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
-from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
 
@@ -43,23 +41,14 @@ class Requalification:
         Of looks for due exits.
     """
 
-    def __init__(
-        self,
-        open_unit: Callable[[], UnitOfWork],
-        qualification: ExitQualificationService,
-        terms: OrderTerms,
-        skipped: SkippedTrades,
-        clock: Clock,
-        rest: Rest,
-        on_progress: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._on_progress = on_progress
+    def __init__(self, context: OrderContext, rest: Rest, on_progress: Callable[[], None] = lambda: None) -> None:
+        self._open_unit = context.open_unit
+        self._terms = context.terms
+        self._skipped = context.skipped
+        self._clock = context.clock
         self._rest = rest
-        self._open_unit = open_unit
-        self._qualification = qualification
-        self._terms = terms
-        self._skipped = skipped
-        self._clock = clock
+        self._on_progress = on_progress
+        self._qualification = ExitQualificationService()
         self._next_held_s = 0.0
         self._held_after: ExitIntent | None = None
 

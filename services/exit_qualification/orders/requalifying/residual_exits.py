@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from uuid import UUID
-
-from sqlalchemy import Connection
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.residual import Residual
-from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.residuals import ResidualRepository
-from shared.clock import Clock
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import epoch_us
 from shared.money import to_units
-from shared.outbox.unit_of_work import UnitOfWork
 
 
 class ResidualExits:
@@ -31,21 +24,13 @@ class ResidualExits:
     Not thread-safe.
     """
 
-    def __init__(
-        self,
-        open_unit: Callable[[], UnitOfWork],
-        open_look: Callable[[], AbstractContextManager[Connection]],
-        signals: SignalManagementService,
-        terms: OrderTerms,
-        clock: Clock,
-        skipped: SkippedTrades,
-    ) -> None:
-        self._open_unit = open_unit
-        self._open_look = open_look
+    def __init__(self, context: OrderContext, signals: SignalManagementService) -> None:
+        self._open_unit = context.open_unit
+        self._open_look = context.open_look
+        self._pause_s = context.terms.backoff_first_s  # between two orders of a manual exit, in place of a cooldown
+        self._clock = context.clock
+        self._skipped = context.skipped
         self._signals = signals
-        self._pause_s = terms.backoff_first_s  # pause between two orders of a manual exit, in place of a cooldown
-        self._clock = clock
-        self._skipped = skipped
 
     def exit_once(self) -> bool:
         """Write an exit for every eligible remainder; return False, because the next run comes after a wait."""

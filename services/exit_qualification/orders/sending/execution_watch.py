@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from uuid import UUID
 
-from services.exit_qualification.orders.sending.asked_exits import AskedFor
+from services.exit_qualification.orders.asked_exits import AskedFor
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.waiting_errors import WaitingErrorRepository
 from shared.clock import Clock

@@ -23,9 +23,9 @@ from services.exit_qualification.orders.brokers.port import (
     UNREACHABLE,
     BrokerNotSupported,
     BrokerPort,
-    Brokers,
     BrokerUnavailable,
 )
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.requalifying.locked_exit import (
     GateFacts,
@@ -33,11 +33,9 @@ from services.exit_qualification.orders.requalifying.locked_exit import (
     qualify_all_again,
     slot_exits,
 )
-from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.reservations import NOTHING_RESERVED, Reservation, commit_reserving
-from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.orders.terms import POSTPONED
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches, Submitted
@@ -45,7 +43,6 @@ from services.exit_qualification.storage.market_facts import MarketFactsReposito
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues, PendingApproved
-from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.hot_path import pipelined
@@ -122,31 +119,18 @@ class OrderClaims:
     seems_late:
         Returns whether a trade's square-off time has passed: its broker is asked before its exit is sent. It is called
         within a transaction.
-    asked:
-        Returns the exits that trade management has asked for.
     """
 
-    def __init__(
-        self,
-        open_unit: Callable[[], UnitOfWork],
-        brokers: Brokers,
-        qualification: ExitQualificationService,
-        terms: OrderTerms,
-        clock: Clock,
-        skipped: SkippedTrades,
-        pace: CallPace,
-        seems_late: Callable[[ExitIntent, int], bool],
-        asked: AskedFor = need_not_ask,
-    ) -> None:
-        self._open_unit = open_unit
-        self._brokers = brokers
-        self._qualification = qualification
-        self._terms = terms
-        self._clock = clock
-        self._skipped = skipped
+    def __init__(self, context: OrderContext, pace: CallPace, seems_late: Callable[[ExitIntent, int], bool]) -> None:
+        self._open_unit = context.open_unit
+        self._brokers = context.brokers
+        self._terms = context.terms
+        self._clock = context.clock
+        self._skipped = context.skipped
+        self._asked = context.asked
         self._pace = pace
         self._seems_late = seems_late
-        self._asked = asked
+        self._qualification = ExitQualificationService()
 
     def claim(self, accounts: int) -> Claimed:
         """Claim the next batches, at most one for each of so many accounts, all in one transaction.

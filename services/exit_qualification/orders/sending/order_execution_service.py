@@ -6,28 +6,49 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.brokers.port import Accepted, BrokerPort, Brokers
+from services.exit_qualification.orders.brokers.port import Accepted, BrokerPort
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
-from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.claim_sender import ClaimSender
 from services.exit_qualification.orders.sending.clearances import Clearances
 from services.exit_qualification.orders.sending.order_claims import Claim, OrderClaims
 from services.exit_qualification.orders.sending.placement_records import Filled, PlacementRecords, Sent
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
-from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import OrderTerms
-from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus
-from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.failpoints import Failpoint, failpoint
 
 Read = Callable[[BrokerPort, Mapping[str, ExitIntent]], Filled]
 """Reads orders just accepted, by order id; returns the fills of those filled completely."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderHooks:
+    """Calls of a sender to those who go on with its work.
+
+    Attributes
+    ----------
+    on_more:
+        Called if there may be more for another sender.
+    on_claimed:
+        Called after each query for exits with whether it found any, and whether approved ones are left.
+    on_placed:
+        Called with the orders of a batch recorded as PLACED and not read, of one account.
+    on_unclear:
+        Called if the broker's books may have news of an order.
+    """
+
+    on_more: Callable[[], None] = lambda: None
+    on_claimed: Callable[[bool, bool], None] = lambda _is_any, _is_more: None
+    on_placed: Callable[[UserBroker, Sequence[ExitIntent]], None] = lambda _account, _placed: None
+    on_unclear: Callable[[], None] = lambda: None
+
+
+NO_HOOKS = SenderHooks()
 
 
 class OrderExecutionService:
@@ -40,48 +61,24 @@ class OrderExecutionService:
     read:
         Reads the accepted orders of a quick broker before they are recorded: orders filled at once are
         recorded as placed and filled together.
-    asked:
-        Returns the exits that trade management has asked for.
-    on_more:
-        Called if there may be more for another sender.
-    on_claimed:
-        Called after each query for exits with whether it found any, and whether approved ones are left.
-    on_placed:
-        Called with the orders of a batch recorded as PLACED and not read, of one account.
-    on_unclear:
-        Called if the broker's books may have news of an order.
     """
 
     def __init__(
         self,
-        open_unit: Callable[[], UnitOfWork],
-        brokers: Brokers,
-        qualification: ExitQualificationService,
-        terms: OrderTerms,
-        clock: Clock,
-        skipped: SkippedTrades,
+        context: OrderContext,
         race: SquareOffRace,
         outcomes: OrderOutcomes,
-        *,
+        hooks: SenderHooks = NO_HOOKS,
         read: Read | None = None,
-        asked: AskedFor = need_not_ask,
-        on_more: Callable[[], None] = lambda: None,
-        on_claimed: Callable[[bool, bool], None] = lambda _is_any, _is_more: None,
-        on_placed: Callable[[UserBroker, Sequence[ExitIntent]], None] = lambda _account, _placed: None,
-        on_unclear: Callable[[], None] = lambda: None,
     ) -> None:
+        clearances = Clearances(context.open_unit, context.terms.limits, context.clock)
         self._pace = CallPace()
-        self._claims = OrderClaims(
-            open_unit, brokers, qualification, terms, clock, skipped, self._pace, race.seems_late, asked
-        )
-        self._sender = ClaimSender(Clearances(open_unit, terms.limits, clock), race, self._pace, clock)
-        self._records = PlacementRecords(open_unit, outcomes, terms, clock, skipped)
-        self._workers = terms.workers
+        self._claims = OrderClaims(context, self._pace, race.seems_late)
+        self._sender = ClaimSender(clearances, race, self._pace, context.clock)
+        self._records = PlacementRecords(context, outcomes)
+        self._workers = context.terms.workers
         self._read = read
-        self._on_more = on_more
-        self._on_claimed = on_claimed
-        self._on_placed = on_placed
-        self._on_unclear = on_unclear
+        self._hooks = hooks
         self._claiming = threading.Lock()
         self._ready: deque[Claim] = deque()
         self._at_work: set[int] = set()
@@ -94,7 +91,7 @@ class OrderExecutionService:
             with self._working():
                 self._process(claim)
             if self._is_more:
-                self._on_more()
+                self._hooks.on_more()
             claim = self._take()
         return found
 
@@ -110,9 +107,9 @@ class OrderExecutionService:
             claimed = self._claims.claim(max(1, self._workers - len(self._at_work)))
             self._is_more = claimed.is_more
             self._ready.extend(claimed.claims)
-        self._on_claimed(claimed.found, claimed.is_more)
+        self._hooks.on_claimed(claimed.found, claimed.is_more)
         if claimed.found and claimed.is_more:
-            self._on_more()
+            self._hooks.on_more()
         return self._take(), claimed.found
 
     def _take(self) -> Claim | None:
@@ -122,7 +119,7 @@ class OrderExecutionService:
         except IndexError:
             return None
         if self._ready:
-            self._on_more()
+            self._hooks.on_more()
         return claim
 
     @contextmanager
@@ -144,9 +141,9 @@ class OrderExecutionService:
         recorded = self._records.record(claim.account, sent, filled or {})
         still_open = [intent for intent in recorded if intent.status is IntentStatus.PLACED]
         if filled is None and still_open:
-            self._on_placed(claim.account, still_open)
+            self._hooks.on_placed(claim.account, still_open)
         if len(recorded) < len(sent) or (filled is not None and still_open):
-            self._on_unclear()
+            self._hooks.on_unclear()
 
     def _filled(self, claim: Claim, sent: Sequence[Sent]) -> Filled | None:
         """Return the fills of the accepted orders already filled; None if they were not read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
@@ -14,16 +14,14 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, BrokerFill, NotAccepted, PlaceOutcome
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcome, OrderOutcomes
 from services.exit_qualification.orders.requalifying.locked_exit import lock_exit
 from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR, Submission
-from services.exit_qualification.orders.skipped_trades import SkippedTrades
-from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.back_off import wait_after
-from shared.clock import Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
@@ -51,19 +49,12 @@ class Sent:
 class PlacementRecords:
     """Writes outcomes of claims. Many threads can share it."""
 
-    def __init__(
-        self,
-        open_unit: Callable[[], UnitOfWork],
-        outcomes: OrderOutcomes,
-        terms: OrderTerms,
-        clock: Clock,
-        skipped: SkippedTrades,
-    ) -> None:
-        self._open_unit = open_unit
+    def __init__(self, context: OrderContext, outcomes: OrderOutcomes) -> None:
+        self._open_unit = context.open_unit
+        self._terms = context.terms
+        self._clock = context.clock
+        self._skipped = context.skipped
         self._outcomes = outcomes
-        self._terms = terms
-        self._clock = clock
-        self._skipped = skipped
 
     def record(self, account: UserBroker, sent: Sequence[Sent], filled: Filled) -> list[ExitIntent]:
         """Record every outcome of an account; return the exits recorded as PLACED or FILLED in the usual way.

@@ -24,8 +24,10 @@ from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.domain.switches import Rollout, Switches
 from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders
+from services.exit_qualification.orders.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.protection.protective_stops import ProtectiveStops
 from services.exit_qualification.orders.reconciling.external_exits import ExternalExits
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
@@ -35,7 +37,6 @@ from services.exit_qualification.orders.reconciling.unread_positions import Unre
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
-from services.exit_qualification.orders.sending.asked_exits import AskedFor, need_not_ask
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.skipped_trades import SkippedTrades
@@ -99,56 +100,30 @@ class OrderScenario:
         )
         self.health = Health()
         self.skipped = SkippedTrades(self.health, self.clock)
-        self._gates = ExitQualificationService()
         self.race = SquareOffRace(self.open_unit, SquareOff({ProductType.MIS: time_of_day(15, 20)}), self.clock)
         self.outcomes = OrderOutcomes(self.open_unit)
-        self.sender = OrderExecutionService(
-            self.open_unit,
-            self.brokers,
-            self._gates,
-            self.terms,
-            self.clock,
-            self.skipped,
-            self.race,
-            self.outcomes,
-            asked=self.asked,
-        )
-        readers = AccountReaders(self.terms.pass_limit.total_seconds())
-        self.reconciler = PendingOrderReconciler(
+        self.context = OrderContext(
             self.open_unit,
             partial(look, self.engine),
             self.brokers,
             self.terms,
+            self.clock,
             self.skipped,
-            readers,
-            self.outcomes,
-            self._progressed,
+            self.asked,
         )
+        self.sender = OrderExecutionService(self.context, self.race, self.outcomes)
+        readers = AccountReaders(self.terms.pass_limit.total_seconds())
+        self.reconciler = PendingOrderReconciler(self.context, readers, self.outcomes, self._progressed)
         no_rest = Rest(self.clock, times=0)
-        self.requalification = Requalification(
-            self.open_unit, self._gates, self.terms, self.skipped, self.clock, no_rest, self._progressed
-        )
-        signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
-        unread = UnreadPositions(self.health)
-        self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock, no_rest, unread)
-        self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.skipped, self.clock, self.asked)
-        self.remainders = ResidualExits(
-            self.open_unit, partial(look, self.engine), signals, self.terms, self.clock, self.skipped
-        )
+        self.requalification = Requalification(self.context, no_rest, self._progressed)
+        signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, ExitQualificationService())
+        self.external = ExternalExits(self.context, no_rest, UnreadPositions(self.health))
+        self.stops = ProtectiveStops(self.context)
+        self.remainders = ResidualExits(self.context, signals)
 
     def sender_that_reads(self) -> OrderExecutionService:
         """A sender with a read of orders before their record, as in the process."""
-        return OrderExecutionService(
-            self.open_unit,
-            self.brokers,
-            self._gates,
-            self.terms,
-            self.clock,
-            self.skipped,
-            self.race,
-            self.outcomes,
-            read=read_filled,
-        )
+        return OrderExecutionService(self.context, self.race, self.outcomes, read=read_filled)
 
     def compare_positions(self) -> None:
         """Look at the positions now, as if every earlier look was long ago."""
@@ -230,7 +205,7 @@ class OrderScenario:
     ) -> list[ExitIntent]:
         """The engine finds some rules of a trade met at one tick; the resulting intents."""
         terms = ExitTerms(timedelta(seconds=cooldown_s), timedelta(seconds=ttl_s))
-        service = SignalManagementService(terms, self.clock, self._gates)
+        service = SignalManagementService(terms, self.clock, ExitQualificationService())
         now_us = int(self.clock.now().timestamp() * 1_000_000)
         candidates = tuple(_candidate(trade, reason, leg, now_us) for reason, leg in rules)
         with self.open_unit() as uow:

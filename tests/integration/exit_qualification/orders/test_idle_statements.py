@@ -13,11 +13,15 @@ from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.orders import process
 from services.exit_qualification.orders.activity import Activity
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
+from services.exit_qualification.orders.context import OrderContext
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
+from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.work_loop import WorkLoop
 from services.exit_qualification.storage.market_quotes import QuoteRepository
 from shared.contracts.topics import TopicNames
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
+from shared.postgres.engine import look
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.settings import Settings
@@ -33,15 +37,22 @@ MOST_PER_SECOND = 9
 def idle_loops(engine: Engine, clock: StandingClock) -> list[WorkLoop]:
     """Return the loops of the process without the senders, as they wait for the others; no wait takes time."""
     outbox = Outbox(TopicNames(""), clock, SIGNER)
+    settings, health = Settings(), Health()
+    brokers = Mock(port=Mock(side_effect=BrokerUnavailable("no broker answers")))
     around = process._Around(
-        settings=Settings(),
-        engine=engine,
-        open_unit=partial(UnitOfWork, engine, outbox),
-        brokers=Mock(port=Mock(side_effect=BrokerUnavailable("no broker answers"))),
-        health=Health(),
+        settings=settings,
+        context=OrderContext(
+            open_unit=partial(UnitOfWork, engine, outbox),
+            open_look=partial(look, engine),
+            brokers=brokers,
+            terms=order_terms(settings),
+            clock=clock,
+            skipped=SkippedTrades(health, clock),
+        ),
+        brokers=brokers,
+        health=health,
         waits=process._Waits(approved=lambda _: False, updated=lambda _: False),
         activity=Activity(engine, clock),
-        clock=clock,
         stop=Stop(),
     )
     return [loop for loop in process._loops(around) if not loop.name.startswith("sender-")]

@@ -6,10 +6,9 @@ import threading
 
 from sqlalchemy import Engine
 
-from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders
 from services.exit_qualification.orders.reconciling.placed_orders import PlacedOrders
-from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService, SenderHooks
 from shared.contracts.vocabulary import IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -20,17 +19,8 @@ def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExe
     """A sender with a read of orders once placed; the event is set if a pass has to go on with one."""
     readers = AccountReaders(LIMIT_S)
     placed = PlacedOrders(scenario.brokers, readers, scenario.outcomes, on_open=open_orders.set)
-    return OrderExecutionService(
-        scenario.open_unit,
-        scenario.brokers,
-        ExitQualificationService(),
-        scenario.terms,
-        scenario.clock,
-        scenario.skipped,
-        scenario.race,
-        scenario.outcomes,
-        on_placed=placed.look,
-    )
+    hooks = SenderHooks(on_placed=placed.look)
+    return OrderExecutionService(scenario.context, scenario.race, scenario.outcomes, hooks)
 
 
 def test_orders_that_fill_at_once_need_no_pass(scenario: OrderScenario, broker: ScriptedBroker) -> None:

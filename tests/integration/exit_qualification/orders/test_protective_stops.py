@@ -15,6 +15,7 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.protective_stop import MOST_CHANGES, ProtectiveStop
 from services.exit_qualification.orders.accounts.token_watch import TokenWatch
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable, TokenExpired
+from services.exit_qualification.orders.protection.protective_stops import ProtectiveStops
 from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
 from services.exit_qualification.storage.order_updates import notify_order_update
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
@@ -55,9 +56,7 @@ def keep_until(scenario: OrderScenario, trade: OpenTrade, status: ProtectiveStop
     """Run passes until the trade's latest stop has a status."""
 
     def is_reached() -> bool:
-        scenario.stops = type(scenario.stops)(  # each pass as after a restart: nothing is kept in memory
-            scenario.open_unit, scenario.brokers, scenario.terms, scenario.skipped, scenario.clock
-        )
+        scenario.stops = ProtectiveStops(scenario.context)  # each pass as after a restart: nothing is kept in memory
         scenario.stops.keep_once()
         stop = stop_of(scenario, trade)
         return stop is not None and stop.status is status

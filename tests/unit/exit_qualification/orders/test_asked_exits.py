@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.exit_qualification.orders.sending import asked_exits
-from services.exit_qualification.orders.sending.asked_exits import MOST, VALID_S, AskedExits
+from services.exit_qualification.orders import asked_exits
+from services.exit_qualification.orders.asked_exits import MOST, VALID_S, AskedExits
 from shared.ids import new_id
 from tests.support.clocks import SteppedClock
 
