@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -108,13 +109,16 @@ class Unused:
     taken_at: datetime | None = None
 
 
+ALL_USED: Final = Unused()
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Request for orders of an account."""
 
     account: UserBroker
     orders: int
-    unused: Unused = Unused()
+    unused: Unused = ALL_USED
 
 
 class OrderBudgetRepository:

@@ -11,16 +11,12 @@ from shared.exit_rules.registry import rule_of
 from shared.money import from_units, to_units
 
 
-def _is_out_of_time(intent: ExitIntent, now: datetime) -> bool:
-    return intent.expires_at is not None and intent.expires_at <= now
-
-
 def why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) -> CancelReason | None:
     """Return why a waiting exit must be cancelled; None if it may wait."""
     intent = locked.intent
     if not intent.executable:
         return CancelReason.DARK
-    if _is_out_of_time(intent, now):
+    if intent.expires_at is not None and intent.expires_at <= now:
         return CancelReason.EXPIRED
     gone = _plan_dropped(locked, last_price) or _condition_is_gone(intent, last_price)
     return CancelReason.CONDITION_GONE if gone else None

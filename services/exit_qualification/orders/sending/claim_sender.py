@@ -22,7 +22,7 @@ from services.exit_qualification.orders.sending.order_claims import Claim, Submi
 from services.exit_qualification.orders.sending.placement_records import Sent
 from services.exit_qualification.orders.sending.reservations import Reservation
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
-from services.exit_qualification.storage.order_budgets import ORDER_BUDGET
+from services.exit_qualification.storage.order_budgets import ORDER_BUDGET, Unused
 from shared.clock import Clock
 
 SLOW_S = 1.0
@@ -67,7 +67,7 @@ class ClaimSender:
                     left.clear()
                     break
             self._clearances.count_late(claim.account, calls, clearance)
-            reserved = Reservation(budget, clearance.taken_at)
+            reserved = Reservation(Unused(budget, clearance.taken_at))
 
     def _sent(self, submission: Submission, outcome: PlaceOutcome) -> Sent:
         return Sent(submission, outcome, self._clock.monotonic())

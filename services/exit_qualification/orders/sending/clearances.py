@@ -130,8 +130,8 @@ class Clearances:
 def _cleared_with_claim(reserved: Reservation) -> Clearance:
     return Clearance(
         reserved.cleared,
-        reserved.orders,
-        taken_at=reserved.taken_at,
+        reserved.unused.orders,
+        taken_at=reserved.unused.taken_at,
         asked_s=reserved.asked_s,
         fresh_until=reserved.fresh_until,
     )

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.storage.order_budgets import Grant, OrderBudgetRepository, OrderLimits, Unused, Wanted
+from services.exit_qualification.storage.order_budgets import (
+    ALL_USED,
+    Grant,
+    OrderBudgetRepository,
+    OrderLimits,
+    Unused,
+    Wanted,
+)
 from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
 from shared.clock import Clock
 from shared.outbox.unit_of_work import UnitOfWork
@@ -23,33 +29,26 @@ class Reservation:
 
     Attributes
     ----------
-    taken_at:
-        Time of the grant by the database's clock.
+    unused:
+        Orders granted and not sent, to hand back if they do not leave in time.
     asked_s:
-        Monotonic time of its request: it was granted later.
+        Monotonic time of the request for them: they were granted later.
     fresh_until:
-        Monotonic time until which they may leave: the budget counts orders within a second. Later they can only be
-        handed back.
+        Monotonic time until which they may leave: the budget counts orders within a second.
     asked, cleared:
         Intents of the send fence right after their claim was committed, and those it let pass.
     """
 
-    orders: int = 0
-    taken_at: datetime | None = None
+    unused: Unused = ALL_USED
     asked_s: float = math.inf
     fresh_until: float = -math.inf
     asked: frozenset[UUID] = frozenset()
     cleared: frozenset[UUID] = frozenset()
 
-    @property
-    def unused(self) -> Unused:
-        """Return the orders to hand back."""
-        return Unused(self.orders, self.taken_at)
-
     def covers(self, intents: Collection[ExitIntent], now: float) -> bool:
         """Return whether these intents may leave now without another look."""
         is_asked = self.asked.issuperset(intent.intent_id for intent in intents)
-        return is_asked and len(intents) <= self.orders and now < self.fresh_until
+        return is_asked and len(intents) <= self.unused.orders and now < self.fresh_until
 
 
 NOTHING_RESERVED = Reservation()
@@ -71,8 +70,7 @@ class AskedReservations:
         fresh_until, cleared = clock.monotonic() + FRESH_S, self.clearing.get()
         return {
             account.user_broker_id: Reservation(
-                grant.granted,
-                grant.taken_at,
+                Unused(grant.granted, grant.taken_at),
                 self.asked_s,
                 fresh_until,
                 frozenset(it.intent_id for it in intents),
