@@ -128,7 +128,7 @@ class OutboxRelay:
                 self._settings,
                 self._clock,
             )
-            session.run(stop, on_tended=lambda: self._report(publisher.silent_since()))
+            session.run(stop, on_tended=lambda: self._report(publisher.answers.silent_since()))
 
     def _connect(self) -> Connection:
         return connect(self._source.url, self._source.schema)

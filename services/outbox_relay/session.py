@@ -11,7 +11,8 @@ from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.parking.quarantine import Quarantine, Step
 from services.outbox_relay.parking.replays import Replays
 from services.outbox_relay.publish_spans import PublishSpans
-from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
+from services.outbox_relay.publishing.failures import DeliveryFailed
+from services.outbox_relay.publishing.publisher import Publisher
 from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
 from services.outbox_relay.reading.commit_signal import CommitSignal
 from services.outbox_relay.reading.news_wait import NewsWait
@@ -316,7 +317,7 @@ class Session:
             self._spans.published(passed)
         events = sum(run.events for run in passed)
         if events:
-            self._publisher.answered()
+            self._publisher.answers.note()
             self._unrecorded += events
         if passed and self._publisher.in_flight:
             failpoint(Failpoint.RELAY_MID_BATCH)

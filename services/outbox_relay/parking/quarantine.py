@@ -9,7 +9,7 @@ from enum import Enum
 from services.outbox_relay.parking.parked_events import ParkedEventStore, ParkedRun
 from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.parking.suspects import Suspects
-from services.outbox_relay.publishing.publisher import DeliveryFailed
+from services.outbox_relay.publishing.failures import delivery_failed
 from services.outbox_relay.publishing.refusals import BlockedTopics, BlockState, Fault, Refused, fault_of, reason_of
 from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
 from services.outbox_relay.records import EVENT_ID, ID, KEY, PAYLOAD, SHARD, TOPIC, Key, Row, headers_of_row
@@ -209,7 +209,7 @@ class Quarantine:
             return Step.QUARANTINED
         fault = fault_of(error)
         if fault is Fault.ELSEWHERE:
-            raise DeliveryFailed(f"Kafka refused an event: {error.str()}")
+            raise delivery_failed(error)
         if fault is Fault.TOPIC:
             self._blocked_topics.block(row[TOPIC], reason_of(error))
         self._keys.park(row[SHARD], _key(row), row[EVENT_ID])

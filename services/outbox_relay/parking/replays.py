@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from services.outbox_relay.parking.parked_events import DecidedEvent, Outcome, ParkedEventStore
 from services.outbox_relay.parking.parked_keys import ParkedKeys
-from services.outbox_relay.publishing.publisher import DeliveryFailed
+from services.outbox_relay.publishing.failures import delivery_failed
 from services.outbox_relay.publishing.refusals import BlockedTopics, Fault, fault_of, reason_of
 from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
 from services.outbox_relay.records import Key
@@ -118,7 +118,7 @@ class Replays:
     def _refused(self, event: DecidedEvent, error: KafkaError) -> None:
         fault, reason = fault_of(error), reason_of(error)
         if fault is Fault.ELSEWHERE:
-            raise DeliveryFailed(f"Kafka refused an event: {error.str()}")
+            raise delivery_failed(error)
         self._one_by_one = False
         self._outcome.refused.append((event, reason))
         self._waiting.pop(event.order, None)

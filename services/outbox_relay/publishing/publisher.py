@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 
-import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
+from services.outbox_relay.publishing.broker_answers import BrokerAnswers
+from services.outbox_relay.publishing.complaints import Complaints
+from services.outbox_relay.publishing.failures import Failures, delivery_failed
 from services.outbox_relay.publishing.first_records import FirstRecords
-from services.outbox_relay.publishing.refusals import Fault, Refused, fault_of
+from services.outbox_relay.publishing.refusals import Refused
 from services.outbox_relay.publishing.topic_layouts import PartitionOf, any_partition
-from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Key, Row, headers_of_row
+from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.shards.acknowledgements import OnReport, Run
 from services.outbox_relay.shards.shard import Batch
 from shared.clock import Clock
-from shared.errors import Unavailable
-from shared.kafka.client_logging import CLIENT_LOG, Ration
+from shared.kafka.client_logging import CLIENT_LOG
 from shared.kafka.clients import producer_config
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STATISTICS_MS = 2000
-SILENCE_S = 5
-"""Kafka does not answer if nothing came from it for so long."""
-
 ASK_MS = 2000
 """A producer with nothing to send asks for the metadata of its topics so often; before its first record every 10 s."""
 
@@ -48,49 +45,17 @@ FEW_EVENTS = 64
 LEAST_WAIT_S = 0.002
 """A wait for one producer: librdkafka counts in milliseconds, and its thread must wake while a flush lasts."""
 
-_ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
-"""Error codes of a dead producer: its answer to every later call, whatever record was refused."""
-
-
-class _BrokerStatistics(msgspec.Struct):
-    state: str
-    waitresp_cnt: int
-
-
-class _Statistics(msgspec.Struct):
-    """The used part of a producer's statistics, by librdkafka's names."""
-
-    name: str
-    brokers: dict[str, _BrokerStatistics]
-
-
-_STATISTICS = msgspec.json.Decoder(_Statistics)
-
-
-class DeliveryFailed(Unavailable):
-    """Kafka refused an event; nothing after it may count as published."""
-
-    code = "delivery_failed"
-
-
-class Complaints:
-    """Rate-limited log of librdkafka's errors; fatal ones are always logged."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._ration = Ration(clock)
-
-    def hear(self, error: KafkaError) -> None:
-        """Log it, or count it."""
-        withheld = self._ration.take("error", urgent=error.fatal())
-        if withheld is not None:
-            log.warning("Kafka: %s%s", error.str(), f" ({withheld} more errors before)" if withheld else "")
-
 
 class Publisher:
     """Gapless idempotent producers, one fixed for each shard; all dropped at the first failed report.
 
     A producer has one request in flight, and does not compress the next batch until the broker answers. A second
     producer fills the gap. A producer lingers, except while few events are in flight.
+
+    Attributes
+    ----------
+    answers:
+        Since when Kafka does not answer. `in_flight` also counts client callbacks, so it can shrink without an answer.
     """
 
     def __init__(
@@ -102,14 +67,9 @@ class Publisher:
     ) -> None:
         self._clock = clock
         self._partition_of = partition_of
-        self._on_refused = on_refused
-        self._failure: KafkaError | None = None
-        self._refused_keys: set[Key] = set()
-        self._refused_up_to = 0
-        self._names_what_failed = False
+        self._failures = Failures(on_refused)
         self._complaints = Complaints(clock)
-        self._answered_at = clock.monotonic()
-        self._owed: set[str] = set()
+        self.answers = BrokerAnswers(clock)
         self._producers = [self._open(settings) for _ in range(PRODUCERS)]
         self._first_records = [FirstRecords(clock) for _ in range(PRODUCERS)]
 
@@ -151,7 +111,7 @@ class Publisher:
         Rows wait while the producer's queue is full, or while the first record of their partition is on the way.
         """
         rows, reaches, _ = batch
-        run = Run(self._on_failed_report, reaches, batch.written_at)
+        run = Run(self._failures.note_report, reaches, batch.written_at)
         sent = self._hand_over(rows, run) if rows else 0
         if sent:
             run.consists_of(sent, reaches if sent == len(rows) else reaches.up_to(rows[sent - 1][ID]))
@@ -179,8 +139,8 @@ class Publisher:
             first_records.give_back(topic, key, partition)
             log.debug("the producer's queue is full")
         except KafkaException as error:
-            self._on_refusal(error.args[0], rows[sent])
-            raise _delivery_failed(error.args[0]) from error
+            self._failures.note_refusal(error.args[0], rows[sent])
+            raise delivery_failed(error.args[0]) from error
         return sent
 
     def poll(self, wait_s: float = 0) -> int:
@@ -194,8 +154,8 @@ class Publisher:
             One of them was a failure.
         """
         came = self._poll_each() or (self._wait(wait_s) if wait_s else 0)
-        if self._failure is not None:
-            raise _delivery_failed(self._failure)
+        if self._failures.first is not None:
+            raise delivery_failed(self._failures.first)
         return came
 
     def _wait(self, wait_s: float) -> int:
@@ -217,7 +177,7 @@ class Publisher:
         try:
             return producer.poll(wait_s)
         except KafkaException as error:
-            self._on_failure(error.args[0])
+            self._failures.note(error.args[0])
             return 1
 
     def drain(self, limit_s: float) -> None:
@@ -240,28 +200,7 @@ class Publisher:
         try:
             producer.flush(limit_s)
         except KafkaException as error:
-            self._on_failure(error.args[0])
-
-    def answered(self) -> None:
-        """Note an answer. `in_flight` also counts client callbacks, so it can shrink without acknowledgements."""
-        self._answered_at = self._clock.monotonic()
-
-    def silent_since(self) -> datetime | None:
-        """Since when Kafka does not answer; None while it does."""
-        silence_s = self._clock.monotonic() - self._answered_at
-        if silence_s < SILENCE_S:
-            return None
-        return self._clock.now() - timedelta(seconds=silence_s)
-
-    def _on_statistics(self, statistics: str) -> None:
-        """Count a broker as alive only if it owes no answer: a hung broker still reports UP."""
-        told = _STATISTICS.decode(statistics)
-        if any(broker.state == "UP" and not broker.waitresp_cnt for broker in told.brokers.values()):
-            self._owed.discard(told.name)
-        else:
-            self._owed.add(told.name)
-        if self.in_flight == 0 and not self._owed:
-            self._answered_at = self._clock.monotonic()
+            self._failures.note(error.args[0])
 
     def refused(self) -> Refused | None:
         """Return the rejection if a record or its topic is at fault, else None.
@@ -270,49 +209,14 @@ class Publisher:
         """
         ends_at = self._clock.monotonic() + REPORTS_S
         self._poll_each()
-        while self._ended_for_unknown_reason() and self.in_flight and self._clock.monotonic() < ends_at:
+        while self._failures.is_unexplained and self.in_flight and self._clock.monotonic() < ends_at:
             self._wait(REPORTS_S / 20)
-        if self._refused_keys or self._ended_for_unknown_reason():
-            return Refused(frozenset(self._refused_keys), self._refused_up_to)
-        return None
+        return self._failures.refused()
 
-    def _ended_for_unknown_reason(self) -> bool:
-        return self._failure is not None and self._failure.code() in _ENDED and not self._names_what_failed
-
-    def _on_failed_report(self, error: KafkaError, message: Message) -> None:
-        if error.code() in _ENDED:
-            self._on_failure(error)
-            return
-        self._names_what_failed = True
-        self._on_refused(error)
-        key = message.key()
-        if fault_of(error) is not Fault.ELSEWHERE and key is not None:
-            self._refused_keys.add((str(message.topic()), key.decode() if isinstance(key, bytes) else key))
-        self._on_failure(error)
-
-    def _on_refusal(self, error: KafkaError, row: Row) -> None:
-        """Handle a row rejected by the producer itself, or any call after its end."""
-        if error.code() in _ENDED:
-            # The rows of this batch taken before count for no run: they are suspect by their ids.
-            self._refused_up_to = row[ID]
-            self._on_failure(error)
-            return
-        self._names_what_failed = True
-        self._on_refused(error)
-        if fault_of(error) is not Fault.ELSEWHERE:
-            self._refused_keys.add((row[TOPIC], row[KEY]))
-            self._refused_up_to = max(self._refused_up_to, row[ID])
-
-    def _on_failure(self, error: KafkaError) -> None:
-        """Keep the first specific failure; generic ones follow from it."""
-        if self._failure is None or self._failure.code() == KafkaError._FATAL:
-            self._failure = error
+    def _on_statistics(self, text: str) -> None:
+        self.answers.take_statistics(text, self.in_flight)
 
     def _on_error(self, error: KafkaError) -> None:
         self._complaints.hear(error)
         if error.fatal():
-            self._on_failure(error)
-
-
-def _delivery_failed(error: KafkaError) -> DeliveryFailed:
-    return DeliveryFailed(f"Kafka refused an event: {error.str()}")
+            self._failures.note(error)

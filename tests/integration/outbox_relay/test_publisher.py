@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, Producer
 
 from deploy.local.kafka.broker import Broker
 from services.outbox_relay.publishing import publisher as publishing
-from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
+from services.outbox_relay.publishing.failures import DeliveryFailed
+from services.outbox_relay.publishing.publisher import Publisher
 from services.outbox_relay.publishing.refusals import Refused
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import Batch

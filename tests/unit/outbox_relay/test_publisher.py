@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.outbox_relay.publishing.publisher import FEW_EVENTS, LEAST_WAIT_S, SILENCE_S, Publisher
+from services.outbox_relay.publishing.broker_answers import SILENCE_S
+from services.outbox_relay.publishing.publisher import FEW_EVENTS, LEAST_WAIT_S, Publisher
 from shared.kafka.clients import producer_config
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
@@ -112,16 +113,16 @@ def tell(publisher: Publisher, clock: StandingClock, producer: str, **answers_ow
 def test_idle_kafka_is_silent_while_one_producer_awaits_answer(publisher: Publisher, clock: StandingClock) -> None:
     for _ in range(3):
         tell(publisher, clock, "first", broker=0)
-        assert publisher.silent_since() is None
+        assert publisher.answers.silent_since() is None
     for _ in range(2):
         tell(publisher, clock, "first", broker=1)
         tell(publisher, clock, "second", broker=0)
-    assert publisher.silent_since() is not None
+    assert publisher.answers.silent_since() is not None
     tell(publisher, clock, "first", broker=0)
-    assert publisher.silent_since() is None
+    assert publisher.answers.silent_since() is None
 
 
 def test_one_broker_that_answers_is_enough(publisher: Publisher, clock: StandingClock) -> None:
     for _ in range(3):
         tell(publisher, clock, "first", stands_still=1, answers=0)
-    assert publisher.silent_since() is None
+    assert publisher.answers.silent_since() is None

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
+from services.outbox_relay.publishing.failures import DeliveryFailed
+from services.outbox_relay.publishing.publisher import Publisher
 from services.outbox_relay.publishing.topic_layouts import PartitionOf, any_partition
 from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TRADES, TopicNames
