@@ -157,6 +157,6 @@ def _drain(events: int, started_s: float, seen: _Observed, content: Content, wal
 
 
 def steady_rate(appended_s: list[float]) -> float:
-    """Events a second between 50 % and 95 % of sorted append times."""
+    """Return the events a second between 50 % and 95 % of sorted append times."""
     first, last = int(len(appended_s) * FROM), int(len(appended_s) * TO)
     return (last - first) / max(appended_s[last] - appended_s[first], 0.001)

@@ -79,7 +79,7 @@ class Trial:
     lead_in_s: float
 
     def tempo(self) -> Tempo:
-        """Single-row transactions up to 1,000 a second; above, 200 a second with as many rows as it takes."""
+        """Return single-row transactions up to 1,000 a second; above, 200 a second with as many rows as it takes."""
         seconds, first = self.lead_in_s + self.seconds, 1 + self.warm_up_events
         if self.rate_per_s <= SINGLE_ROWS_UP_TO_PER_S:
             return Tempo(self.rate_per_s, 1, seconds, first)

@@ -17,7 +17,7 @@ SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND applicat
 
 
 def insert_backlog(candidate: Candidate, place: Place, numbers: range) -> None:
-    """Events of these consecutive numbers, committed in ten transactions."""
+    """Insert events of these consecutive numbers, committed in ten transactions."""
     statement = candidate.range_insert().encode()
     step = -(-len(numbers) // BACKLOG_TRANSACTIONS)
     with psycopg.connect(place.database_url, autocommit=True) as connection:
@@ -27,13 +27,13 @@ def insert_backlog(candidate: Candidate, place: Place, numbers: range) -> None:
 
 
 def settle(place: Place) -> None:
-    """Statistics for the planner and hint bits on the new pages: a busy system would have both."""
+    """Make statistics for the planner, and hint bits on the new pages: a busy system would have both."""
     with psycopg.connect(place.database_url, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
 
 
 def wal_position(place: Place) -> int:
-    """Bytes of WAL the server has written since it was made."""
+    """Return the bytes of WAL the server has written since it was made."""
     with psycopg.connect(place.database_url, autocommit=True) as connection:
         row = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").fetchone()
     assert row is not None

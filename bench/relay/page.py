@@ -18,7 +18,7 @@ Written by `{command}`; how it is measured stands in [README](README.md), every 
 
 
 def page(results: Results, figures: Sequence[Figures], tables: Sequence[Table]) -> str:
-    """Markdown."""
+    """Return the page as Markdown."""
     parts = [_HEAD.format(command=results.conditions.get("command", "make bench-relay"))]
     parts += [f"## {table.title}\n\n{_markdown(table)}\n\n" for table in tables]
     parts.append(_notes(results, figures))

@@ -106,10 +106,10 @@ def read_exit_books(connection: Connection) -> ExitBooks:
 
 
 def total(fills: Sequence[Fill]) -> int:
-    """Shares."""
+    """Return the shares."""
     return sum(fill.quantity for fill in fills)
 
 
 def value(fills: Sequence[Fill]) -> Decimal:
-    """Rupees: Σ quantity · price."""
+    """Return rupees: Σ quantity · price."""
     return sum((fill.quantity * fill.price for fill in fills), Decimal(0))

@@ -40,7 +40,7 @@ class LogRecord:
 
     @property
     def payload_hash(self) -> bytes:
-        """SHA-256 of the value."""
+        """Return the SHA-256 of the value."""
         return hashlib.sha256(self.payload).digest()
 
     @property

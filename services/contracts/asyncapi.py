@@ -84,7 +84,7 @@ def _dead_letter_channels() -> Json:
 
 
 def _operation(topic: str) -> Json:
-    """Ticks are received from others, events are sent to them."""
+    """Return the operation of a message: ticks are received from others, events are sent to them."""
     return {"action": "receive" if topic == MARKET_TICKS else "send", "channel": {"$ref": f"#/channels/{topic}"}}
 
 
@@ -106,7 +106,7 @@ def _event_message(event: type[Event]) -> Json:
 
 
 def _cloud_event_headers(event: type[Event]) -> Json:
-    """CloudEvents 1.0, Kafka binary mode."""
+    """Return the headers of CloudEvents 1.0 in Kafka's binary mode."""
     headers = {
         "ce_specversion": {"type": "string", "const": "1.0"},
         "ce_id": {"type": "string", "format": "uuid", "description": "the same in every delivery of the event"},

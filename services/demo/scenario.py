@@ -71,7 +71,7 @@ def _symbol(number: int) -> str:
 
 
 def _plan(seed: int, number: int, symbol: str, opening: dict[str, Decimal]) -> TradePlan:
-    """LONG or SHORT by chance; target and stop 0.3 to 1.5 % away."""
+    """Return LONG or SHORT by chance, with target and stop 0.3 to 1.5 % away."""
     entry = opening[symbol]
     direction = Direction.LONG if uniform(seed, "direction", number) < 0.5 else Direction.SHORT
     delivery = direction is Direction.LONG and uniform(seed, "product", number) < CNC_SHARE

@@ -89,7 +89,7 @@ def measure(connection: Connection) -> BacklogFigures:
 
 
 def rest_after(took_s: float) -> float:
-    """Seconds until the next survey."""
+    """Return the seconds until the next survey."""
     return max(EVERY_S, RESTS * took_s)
 
 

@@ -55,7 +55,7 @@ class RelayMetrics:
             self._latency_s.observe(max(0.0, now_s - run.written_at))
 
     def published(self, events: int) -> None:
-        """So many events are published; Discarded ones in place of others count too."""
+        """Count published events; Discarded ones in place of others count too."""
         self._published.inc(events)
 
     def refused(self, error: KafkaError) -> None:

@@ -360,7 +360,7 @@ class Session:
 
 
 def _readiness_to_leave(shard: HeldShard) -> int:
-    """Idle shards leave first, those with events in flight last."""
+    """Return the order of leaving: idle shards first, those with events in flight last."""
     return 2 * shard.acknowledgements.awaits_any() + (not shard.read_to.is_between_windows)
 
 

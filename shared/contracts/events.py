@@ -64,7 +64,7 @@ _registry: dict[str, type[Event]] = {}
 
 
 def register(event: type[Event]) -> type[Event]:
-    """Class decorator: makes an event readable from the wire."""
+    """Make an event's class readable from the wire; a decorator."""
     _registry[event.event_type()] = event
     return event
 

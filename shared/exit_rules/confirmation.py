@@ -55,7 +55,7 @@ class Confirmed(RuleState):
 
     @property
     def trails(self) -> Distance | None:
-        """As the inner state; while the condition is true the watermark cannot move."""
+        """Return the inner state's distance; while the condition is true the watermark cannot move."""
         return None if self.waiting else self.inner.trails
 
     @property

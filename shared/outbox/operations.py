@@ -145,7 +145,7 @@ class OutboxOperations:
         return [ShardState(**row._mapping) for row in self._connection.execute(SHARDS)]
 
     def parked(self, wanted: WantedParked) -> list[ParkedEvent]:
-        """Parked events by topic, key and sequence."""
+        """Return parked events by topic, key and sequence."""
         topic, key, sequence = wanted.after or (None, None, None)
         after = {"after_topic": topic, "after_key": key, "after_sequence": sequence}
         parameters = {"topic": wanted.topic, "key": wanted.key, "limit": wanted.limit, **after}

@@ -49,7 +49,7 @@ class Stop(threading.Event):
             end()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """As of any event; without a limit it still lets signals be handled."""
+        """Wait as for any event; without a limit, signals are still handled."""
         if timeout is not None:
             return super().wait(timeout)
         readable = select.poll()

@@ -106,7 +106,7 @@ class Debezium:
             connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (place.name,))
 
     def range_insert(self) -> str:
-        """Rows with a column for each header."""
+        """Return the insert of rows with a column for each header."""
         return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:

@@ -76,7 +76,7 @@ class Exitflow:
         }
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
-        """Relays of the exit outbox."""
+        """Return the relays of the exit outbox."""
         environment = {
             "EXITFLOW_EXIT_DATABASE_URL": self._url(place, roles.RELAY),
             "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": place.bootstrap_servers,

@@ -33,7 +33,7 @@ class OneTable:
             connection.execute(self.schema)
 
     def range_insert(self) -> str:
-        """Rows with all headers."""
+        """Return the insert of rows with all headers."""
         return self.backlog
 
 

@@ -106,7 +106,7 @@ class BlockedTopics:
         self._topics.pop(topic, None)
 
     def state(self, topic: str) -> BlockState:
-        """Shut for a while after a refusal; then on trial, until it takes a record or refuses one again."""
+        """Return the state of a topic: a blocked one is on trial after a while, until it takes or refuses a record."""
         known = self._topics.get(topic)
         if known is None:
             return BlockState.OPEN

@@ -132,7 +132,7 @@ class Leases:
             del self.held[shard.shard]
 
     def retire(self) -> None:
-        """End: no longer count among the relays."""
+        """Count no longer among the relays."""
         write_durably(self._connection, (statements.RETIRE, self._me))
 
 

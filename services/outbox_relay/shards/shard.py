@@ -105,7 +105,7 @@ class HeldShard:
             self.unsent.append(batch)
 
     def sent(self, run: Run) -> None:
-        """As many rows of the first batch as `run` has are on their way."""
+        """Note the first rows of the next batch as on their way, as many as `run` has."""
         batch = self.unsent.popleft()
         if run.events < len(batch.rows):
             self.unsent.appendleft(batch._replace(rows=batch.rows[run.events :]))
