@@ -19,12 +19,12 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
-    told = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     exit_on_sigterm()
     progress.print(f"load {os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1")
     try:
-        with pending_exits(told.exits, progress.print) as pending:
-            rows = [one.row() for one in paints(pending, told.views)]
+        with pending_exits(options.exits, progress.print) as pending:
+            rows = [one.row() for one in paints(pending, options.views)]
     except ExitflowError as error:
         progress.print(f"bench: {error}", style="red")
         return 2

@@ -26,20 +26,20 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
-    told = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     exit_on_sigterm()
-    plan = SMOKE if told.smoke else _plan(told)
-    output = told.output or (None if told.smoke or told.only else PAGES)
-    os.environ[f"{PREFIX}EXECUTION"] = told.execution.value  # of every process of the stack
+    plan = SMOKE if options.smoke else _plan(options)
+    output = options.output or (None if options.smoke or options.only else PAGES)
+    os.environ[f"{PREFIX}EXECUTION"] = options.execution.value  # of every process of the stack
     conditions = {
-        "execution": told.execution.value,
+        "execution": options.execution.value,
         "cores": str(os.cpu_count()),
         "Python": platform.python_version(),
         "load": f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1",
     }
     try:
-        with running_system(plan.accounts, told.execution, progress.print) as system:
-            found, complete = figures(system, plan, tuple(told.only or PARTS), progress.print)
+        with running_system(plan.accounts, options.execution, progress.print) as system:
+            found, complete = figures(system, plan, tuple(options.only or PARTS), progress.print)
     except ExitflowError as error:
         progress.print(f"bench: {error}", style="red")
         return 2
@@ -51,15 +51,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if complete else 2
 
 
-def _plan(told: argparse.Namespace) -> Plan:
+def _plan(options: argparse.Namespace) -> Plan:
     return replace(
         Plan(),
-        accounts=told.accounts,
-        rate_per_s=told.rate,
-        steady=told.exits,
-        burst=told.burst,
-        openings=told.openings,
-        closes=told.closes,
+        accounts=options.accounts,
+        rate_per_s=options.rate,
+        steady=options.exits,
+        burst=options.burst,
+        openings=options.openings,
+        closes=options.closes,
     )
 
 

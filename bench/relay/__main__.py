@@ -36,15 +36,15 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 1 if something could not be measured."""
-    told = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     exit_on_sigterm()
     try:
-        candidates = chosen(told.only or (SMOKE if told.smoke else ()))
-        output = told.output or (Path(tempfile.mkdtemp(prefix="exitflow-bench-")) if told.smoke else OUTPUT)
-        if told.report:
+        candidates = chosen(options.only or (SMOKE if options.smoke else ()))
+        output = options.output or (Path(tempfile.mkdtemp(prefix="exitflow-bench-")) if options.smoke else OUTPUT)
+        if options.report:
             found = kept.load(output / "relay.json")
         else:
-            plan = SMOKE_PLAN if told.smoke else Plan(told.events, told.rounds)
+            plan = SMOKE_PLAN if options.smoke else Plan(options.events, options.rounds)
             found = _measure(candidates, plan, arguments, output / "relay.json", SystemClock())
     except ExitflowError as error:
         progress.print(f"bench: {error}", style="red")

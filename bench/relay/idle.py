@@ -55,11 +55,11 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.relay.idle", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20, help="how long each setting idles (default: 20)")
-    told = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     table = Table(*HEADS)
     with work_directory() as directory, running_servers(directory) as servers:
         for poll_ms in POLLS_MS:
-            table.add_row(*measure(servers, poll_ms, told.seconds, SystemClock()).row())
+            table.add_row(*measure(servers, poll_ms, options.seconds, SystemClock()).row())
     Console(width=120).print(table)
     return 0
 

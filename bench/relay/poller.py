@@ -67,12 +67,12 @@ class Poller:
 
 def main() -> None:
     """Poll until SIGTERM."""
-    told = json.loads(os.environ["BENCH_POLLER"])
+    given = json.loads(os.environ["BENCH_POLLER"])
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    producer = Producer(producer_config(told["bootstrap"]))
-    with psycopg.connect(told["database"], autocommit=True, row_factory=tuple_row) as connection:
-        poller = Poller(connection, producer, told["batch"])
+    producer = Producer(producer_config(given["bootstrap"]))
+    with psycopg.connect(given["database"], autocommit=True, row_factory=tuple_row) as connection:
+        poller = Poller(connection, producer, given["batch"])
         while not stop.is_set():
             if not poller.publish_some():
                 stop.wait(IDLE_S)

@@ -22,14 +22,14 @@ QUEUE = 50_000
 
 def main() -> None:
     """Make the records, then produce them as fast as the producer takes them."""
-    told = json.loads(os.environ["BENCH_LOOP"])
-    made = [(records.key_of(number), records.payload_of(number)) for number in range(told["events"])]
+    given = json.loads(os.environ["BENCH_LOOP"])
+    made = [(records.key_of(number), records.payload_of(number)) for number in range(given["events"])]
     # As many bytes as a relay's, but one set for each key: to make them for each event is a relay's work.
     headers = {key: _headers(number) for number, (key, _) in enumerate(made)}
-    config = {**producer_config(told["bootstrap"]), "linger.ms": 5, "queue.buffering.max.messages": QUEUE}
+    config = {**producer_config(given["bootstrap"]), "linger.ms": 5, "queue.buffering.max.messages": QUEUE}
     producer = Producer(config)
     for number, (key, payload) in enumerate(made):
-        _produce(producer, told["topic"], payload, key, headers[key])
+        _produce(producer, given["topic"], payload, key, headers[key])
         if number % POLL_EVERY == 0:
             producer.poll(0)
     producer.flush(FLUSH_LIMIT_S)

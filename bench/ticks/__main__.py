@@ -66,11 +66,11 @@ LONG = Plan((1_000, 100_000, 1_000_000), 1_000_000, 10_000, 20_000, 300)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
-    told = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     exit_on_sigterm()
-    plan = _plan(told)
-    is_whole = not (told.smoke or told.only or told.trades or told.mood)
-    output = told.output or (OUTPUT if is_whole else Path(tempfile.mkdtemp(prefix="exitflow-bench-")))
+    plan = _plan(options)
+    is_whole = not (options.smoke or options.only or options.trades or options.mood)
+    output = options.output or (OUTPUT if is_whole else Path(tempfile.mkdtemp(prefix="exitflow-bench-")))
     rows: list[Row] = []
     found = {"cores": str(os.cpu_count()), "Python": platform.python_version()}
     found["load"] = f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1"
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         if Part.ALONE in plan.parts:
             _measure_alone(plan, rows)
         if plan.parts != (Part.ALONE,):
-            with work_directory() as directory, running_servers(directory, smoke=told.smoke) as servers:
+            with work_directory() as directory, running_servers(directory, smoke=options.smoke) as servers:
                 _measure_whole(plan, Places(servers), SystemClock(), rows)
                 known = conditions(arguments, RelayPlan(plan.ticks), servers)
                 found |= {name: known[name] for name in CONDITIONS}
@@ -91,13 +91,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _plan(told: argparse.Namespace) -> Plan:
-    plan = SMOKE if told.smoke else LONG if told.long else SHORT
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = SMOKE if options.smoke else LONG if options.long else SHORT
     return replace(
         plan,
-        trades=told.trades or plan.trades,
-        moods=told.mood or plan.moods,
-        parts=told.only or plan.parts,
+        trades=options.trades or plan.trades,
+        moods=options.mood or plan.moods,
+        parts=options.only or plan.parts,
     )
 
 

@@ -22,14 +22,16 @@ _LIMIT_S = 240
 
 def nautilus_us(trades: int, ticks: Sequence[Step]) -> float:
     """Return its CPU microseconds for a tick without a reached stop, with so many open trades."""
-    told = {
+    given = {
         "symbols": SYMBOLS,
         "entry": ENTRY / SCALE,
         "stops": [(number % SYMBOLS, stop_of(number) / SCALE) for number in range(trades)],
         "ticks": [(each.symbol, each.price / SCALE, each.ts_us) for each in islice(ticks, MOST_TICKS)],
     }
     argv = [str(peer_python(PEERS / "requirements.txt")), str(PEERS / "nautilus_ticks.py")]
-    answer = subprocess.run(argv, input=json.dumps(told), capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+    answer = subprocess.run(
+        argv, input=json.dumps(given), capture_output=True, text=True, timeout=_LIMIT_S, check=False
+    )
     if answer.returncode != 0:
         raise Unavailable(f"nautilus_trader: {answer.stderr.strip()[-300:]}")
     found = json.loads(answer.stdout)

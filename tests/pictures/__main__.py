@@ -111,15 +111,15 @@ def studio(chromium: str) -> Iterator[Studio]:
 
 def main(arguments: Sequence[str]) -> int:
     """Take the pictures; the exit status is 2 without Chromium."""
-    told = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     chromium = chromium_path()
     if chromium is None:
         sys.stderr.write("pictures: need Chromium: install it, or name it in CHROMIUM\n")
         return 2
-    folder: Path = told.every or FOLDER
+    folder: Path = options.every or FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with studio(chromium) as ready:
-        for picture in EVERY if told.every else KEPT:
+        for picture in EVERY if options.every else KEPT:
             sys.stdout.write(f"{ready.take(picture, folder)}\n")
     return 0
 

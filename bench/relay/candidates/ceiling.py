@@ -35,6 +35,6 @@ class Ceiling:
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:
         """Return the loop; it ends by itself."""
-        told = {"bootstrap": place.bootstrap_servers, "topic": place.topic, "events": events}
+        given = {"bootstrap": place.bootstrap_servers, "topic": place.topic, "events": events}
         argv = [sys.executable, "-m", "bench.relay.produce_loop"]
-        return [command(place, "loop", argv, {"BENCH_LOOP": json.dumps(told)})]
+        return [command(place, "loop", argv, {"BENCH_LOOP": json.dumps(given)})]

@@ -55,7 +55,7 @@ class ClaimAndMarkPoller(OneTable):
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
         """Return the copies."""
-        told = {"database": place.database_url, "bootstrap": place.bootstrap_servers, "batch": BATCH}
+        given = {"database": place.database_url, "bootstrap": place.bootstrap_servers, "batch": BATCH}
         argv = [sys.executable, "-m", "bench.relay.poller"]
-        environment = {"BENCH_POLLER": json.dumps(told)}
+        environment = {"BENCH_POLLER": json.dumps(given)}
         return [command(place, f"poller-{n}", argv, environment) for n in range(self._copies)]

@@ -20,21 +20,21 @@ POOL = 60
 
 def application() -> FastStream:
     """Create the two brokers and the handler between them."""
-    told = json.loads(os.environ["BENCH_PEER"])
-    engine = create_async_engine(told["database"].replace("postgresql://", "postgresql+asyncpg://"), pool_size=POOL)
+    given = json.loads(os.environ["BENCH_PEER"])
+    engine = create_async_engine(given["database"].replace("postgresql://", "postgresql+asyncpg://"), pool_size=POOL)
     table = make_outbox_table(MetaData(), table_name="outbox")
     outbox = OutboxBroker(engine, outbox_table=table, log_level=logging.WARNING)
     kafka = KafkaBroker(
-        told["bootstrap"],
+        given["bootstrap"],
         acks="all",
         compression_type="lz4",
         enable_idempotence=True,
         log_level=logging.WARNING,
-        **told["broker"],
+        **given["broker"],
     )
 
-    @kafka.publisher(told["topic"])  # type: ignore[untyped-decorator]  # not installed where types are checked
-    @outbox.subscriber(told["queue"], **told["subscriber"])  # type: ignore[untyped-decorator]  # the same
+    @kafka.publisher(given["topic"])  # type: ignore[untyped-decorator]  # not installed where types are checked
+    @outbox.subscriber(given["queue"], **given["subscriber"])  # type: ignore[untyped-decorator]  # the same
     async def relay(body: dict[str, str], message: OutboxMessage) -> KafkaResponse:  # noqa: ARG001  # decoded, but the raw bytes are sent
         headers = message.headers
         return KafkaResponse(message.body, headers=headers, key=headers["ce_subject"].encode())

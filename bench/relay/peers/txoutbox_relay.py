@@ -58,10 +58,10 @@ def _settle(acknowledged: asyncio.Future[None], error: Any) -> None:
 
 async def main() -> None:
     """Relay until SIGTERM."""
-    told = json.loads(os.environ["BENCH_PEER"])
-    pool = await asyncpg.create_pool(told["database"])
-    publisher = KafkaPublisher(told["bootstrap"], asyncio.get_running_loop())
-    relay = Relay(PostgresStorage(pool), publisher, config=RelayConfig(**told["config"]))
+    given = json.loads(os.environ["BENCH_PEER"])
+    pool = await asyncpg.create_pool(given["database"])
+    publisher = KafkaPublisher(given["bootstrap"], asyncio.get_running_loop())
+    relay = Relay(PostgresStorage(pool), publisher, config=RelayConfig(**given["config"]))
     await relay.run(handle_signals=True)
 
 

@@ -55,7 +55,7 @@ class Stops(Strategy):  # type: ignore[misc]  # installed beside our packages, n
 
 def main() -> int:
     """Place the stops, then run the ticks; print the CPU microseconds of a tick and how many orders are open."""
-    told = json.load(sys.stdin)
+    given = json.load(sys.stdin)
     engine = BacktestEngine(
         BacktestEngineConfig(
             logging=LoggingConfig(bypass_logging=True),
@@ -71,13 +71,14 @@ def main() -> int:
         starting_balances=[Money(1e12, USD)],
         trade_execution=True,
     )
-    instruments = [_instrument(number) for number in range(told["symbols"])]
+    instruments = [_instrument(number) for number in range(given["symbols"])]
     for instrument in instruments:
         engine.add_instrument(instrument)
-    engine.add_strategy(Stops(instruments, told["stops"]))
-    _run(engine, [_tick(each, told["entry"], FIRST_NS, 0) for each in instruments] + [_later(instruments[0], told)])
+    engine.add_strategy(Stops(instruments, given["stops"]))
+    _run(engine, [_tick(each, given["entry"], FIRST_NS, 0) for each in instruments] + [_later(instruments[0], given)])
     ticks = [
-        _tick(instruments[symbol], price, ts_us * 1000, seq) for seq, (symbol, price, ts_us) in enumerate(told["ticks"])
+        _tick(instruments[symbol], price, ts_us * 1000, seq)
+        for seq, (symbol, price, ts_us) in enumerate(given["ticks"])
     ]
     cpu_s = _run(engine, ticks)
     json.dump({"cpu_us": cpu_s / len(ticks) * 1e6, "open": engine.cache.orders_open_count()}, sys.stdout)
@@ -103,9 +104,9 @@ def _tick(instrument: Equity, price: float, at_ns: int, seq: int) -> TradeTick:
     return TradeTick(instrument.id, Price(price, DIGITS), ONE, side, TradeId(str(seq)), at_ns, at_ns)
 
 
-def _later(instrument: Equity, told: dict[str, Any]) -> TradeTick:
+def _later(instrument: Equity, given: dict[str, Any]) -> TradeTick:
     """Return a tick after the placing of the stops."""
-    return _tick(instrument, told["entry"], FIRST_NS + 2, 1)
+    return _tick(instrument, given["entry"], FIRST_NS + 2, 1)
 
 
 if __name__ == "__main__":
