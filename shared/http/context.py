@@ -9,9 +9,9 @@ from fastapi import Request
 from sqlalchemy import Engine
 
 from shared.clock import Clock
-from shared.http.trace import traceparent_of
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
+from shared.runtime.trace import valid_traceparent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,5 +30,6 @@ class ApiContext:
 
 async def context_of(request: Request) -> Any:
     """Return the app's ``state.context``, of any `ApiContext` class, with this request's trace (a dependency)."""
-    context, traceparent = request.app.state.context, traceparent_of(request)
+    context = request.app.state.context
+    traceparent = valid_traceparent(request.headers.get("traceparent"))
     return context if traceparent is None else replace(context, traceparent=traceparent)

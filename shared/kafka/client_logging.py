@@ -6,7 +6,11 @@ import logging
 import re
 import threading
 
+from confluent_kafka import KafkaError
+
 from shared.clock import Clock, SystemClock
+
+log = logging.getLogger(__name__)
 
 _NUMBERS = re.compile(r"\d+")
 
@@ -32,6 +36,19 @@ class Ration:
                 return None
             self._quiet_until[kind] = now + QUIET_S
             return self._withheld.pop(kind, 0)
+
+
+class Complaints:
+    """Rate-limited log of a client's errors; fatal ones are always logged."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._ration = Ration(clock)
+
+    def hear(self, error: KafkaError) -> None:
+        """Log it, or count it."""
+        withheld = self._ration.take("error", urgent=error.fatal())
+        if withheld is not None:
+            log.warning("Kafka: %s%s", error.str(), f" ({withheld} more errors before)" if withheld else "")
 
 
 class Rationed(logging.Filter):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from services.outbox_relay.publishing.broker_answers import BrokerAnswers
-from services.outbox_relay.publishing.complaints import Complaints
 from services.outbox_relay.publishing.failures import Failures, delivery_failed
 from services.outbox_relay.publishing.first_records import FirstRecords
 from services.outbox_relay.publishing.refusals import Refused
@@ -17,7 +16,7 @@ from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Row, h
 from services.outbox_relay.shards.acknowledgements import OnReport, Run
 from services.outbox_relay.shards.shard import Batch
 from shared.clock import Clock
-from shared.kafka.client_logging import CLIENT_LOG
+from shared.kafka.client_logging import CLIENT_LOG, Complaints
 from shared.kafka.clients import producer_config
 from shared.settings import Settings
 

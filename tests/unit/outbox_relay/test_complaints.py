@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.publishing.complaints import Complaints
-from shared.kafka.client_logging import QUIET_S
+from shared.kafka.client_logging import QUIET_S, Complaints
 from tests.unit.outbox_relay.clock import StandingClock
 
 AWAY = KafkaError(KafkaError._TRANSPORT, "away")
