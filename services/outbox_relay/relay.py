@@ -26,6 +26,7 @@ from services.outbox_relay.reading.commit_signal import CommitSignal
 from services.outbox_relay.reading.windows import WindowReader
 from services.outbox_relay.restore.log_check import LogCheck
 from services.outbox_relay.session import Session, longest_batch
+from services.outbox_relay.shard_holder import ShardHolder
 from services.outbox_relay.shards.leases import Leases
 from services.outbox_relay.shards.progress_store import ProgressStore
 from shared.back_off import BackOff
@@ -112,16 +113,18 @@ class OutboxRelay:
             publisher = Publisher(self._settings, self._clock, self._metrics.refused, layouts.partition_of)
             progress_store = ProgressStore(connection)
             store, keys, precautions = ParkedEventStore(connection, progress_store), ParkedKeys(), self._precautions
-            trials, replays = (
+            trials, repeats = (
                 SingleRecordSender(self._settings, self._metrics.refused, layouts.partition_of) for _ in range(2)
             )
+            leases = Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s)
+            quarantine = Quarantine(store, keys, trials, precautions, self._settings.relay_batch_size)
+            replays = Replays(store, keys, repeats, precautions.blocked_topics, self._metrics.published)
             session = Session(
-                Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s),
+                ShardHolder(leases, progress_store, quarantine, replays, self._metrics),
                 WindowReader(self._connect, longest_batch(self._settings.relay_batch_size), self._clock),
-                progress_store,
                 publisher,
-                Quarantine(store, keys, trials, precautions, self._settings.relay_batch_size),
-                Replays(store, keys, replays, precautions.blocked_topics, self._metrics.published),
+                quarantine,
+                replays,
                 layouts,
                 CommitSignal(connection, self._source.schema, self._clock),
                 self._metrics,

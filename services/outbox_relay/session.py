@@ -1,11 +1,10 @@
-"""One life of a relay: a connection, a producer, the leases, and the loop over them until something fails."""
+"""One life of a relay: the loop from the outbox to Kafka and back, until something fails."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Protocol
 
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.parking.quarantine import Quarantine, Step
@@ -13,17 +12,17 @@ from services.outbox_relay.parking.replays import Replays
 from services.outbox_relay.publish_spans import PublishSpans
 from services.outbox_relay.publishing.failures import DeliveryFailed
 from services.outbox_relay.publishing.publisher import Publisher
+from services.outbox_relay.publishing.topic_layouts import TopicLayouts
 from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
 from services.outbox_relay.reading.commit_signal import CommitSignal
 from services.outbox_relay.reading.news_wait import NewsWait
 from services.outbox_relay.reading.windows import WindowReader
-from services.outbox_relay.shards.leases import Census, Leases
-from services.outbox_relay.shards.progress_store import ProgressStore
-from services.outbox_relay.shards.shard import HeldShard
+from services.outbox_relay.shard_holder import ShardHolder
 from shared.clock import Clock
 from shared.outbox import after_commit
 from shared.runtime.failpoints import Failpoint, failpoint
 from shared.runtime.stopping import Stop
+from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -51,28 +50,6 @@ DRAIN_S = 5
 """How long a hand-over waits at most for records under way; half a lease if shorter."""
 
 
-class Pace(Protocol):
-    """Limits of the session's loop."""
-
-    @property
-    def relay_lease_s(self) -> float: ...
-    @property
-    def relay_batch_size(self) -> int: ...
-    @property
-    def relay_poll_min_ms(self) -> float: ...
-    @property
-    def relay_poll_max_ms(self) -> float: ...
-
-
-class Layouts(Protocol):
-    """Partitions of the published keys."""
-
-    def begin(self) -> None: ...
-    def tend(self) -> None: ...
-    def is_switching(self) -> bool: ...
-    def switch(self) -> None: ...
-
-
 class Timer:
     """A recurring due time."""
 
@@ -95,21 +72,19 @@ class Session:
 
     def __init__(
         self,
-        leases: Leases,
+        shards: ShardHolder,
         reader: WindowReader,
-        progress_store: ProgressStore,
         publisher: Publisher,
         quarantine: Quarantine,
         replays: Replays,
-        layouts: Layouts,
+        layouts: TopicLayouts,
         signal: CommitSignal,
         metrics: RelayMetrics,
-        pace: Pace,
+        settings: Settings,
         clock: Clock,
     ) -> None:
-        self._leases = leases
+        self._shards = shards
         self._reader = reader
-        self._progress_store = progress_store
         self._publisher = publisher
         self._quarantine = quarantine
         self._replays = replays
@@ -118,11 +93,11 @@ class Session:
         self._clock = clock
         tracer = after_commit.tracer()
         self._spans = None if tracer is None else PublishSpans(tracer, clock)
-        self._in_flight_limit = pace.relay_batch_size
-        self._drain_s = min(DRAIN_S, pace.relay_lease_s / 2)
-        self._longest_wait_s = pace.relay_poll_max_ms / 1000
-        poll = AdaptivePoll(pace.relay_poll_min_ms / 1000, self._longest_wait_s)
-        self._news = NewsWait(poll, signal, pace.relay_lease_s, Timer(clock, ARM_S).is_due)
+        self._in_flight_limit = settings.relay_batch_size
+        self._drain_s = min(DRAIN_S, settings.relay_lease_s / 2)
+        self._longest_wait_s = settings.relay_poll_max_ms / 1000
+        poll = AdaptivePoll(settings.relay_poll_min_ms / 1000, self._longest_wait_s)
+        self._news = NewsWait(poll, signal, settings.relay_lease_s, Timer(clock, ARM_S).is_due)
         self._tend = Timer(clock, TEND_S)
         self._record = Timer(clock, RECORD_S)
         self._read_at = clock.monotonic()
@@ -143,7 +118,7 @@ class Session:
         """
         self._metrics.begins()
         try:
-            self._leases.enlist()
+            self._shards.begin()
             self._layouts.begin()
             while not stop.is_set():
                 self._step(stop, on_tended)
@@ -165,14 +140,14 @@ class Session:
 
     def _step(self, stop: Stop, on_tended: Callable[[], None]) -> None:
         if self._is_upkeep_due():
-            self._look_after_leases()
+            self._shards.tend()
             self._layouts.tend()
-            self._quarantine.tend(self._held())
-            self._replays.look(self._leases.held)
+            self._quarantine.tend(self._shards.all())
+            self._replays.look(self._shards.held)
             on_tended()
-        self._leases.refuse_if_run_out()
+        self._shards.refuse_if_run_out()
         wait_s = self._move()
-        self._replays.step(self._leases.held)
+        self._replays.step(self._shards.held)
         came = self._publisher.poll(self._wait_before_poll(wait_s, stop))
         if came or self._any_may_have_passed:
             self._take_acknowledgements()
@@ -225,48 +200,13 @@ class Session:
         """Return True if nothing is under way: no event in flight, being read, or waiting for another one's trial."""
         if self._publisher.in_flight or self._reader.is_reading():
             return False
-        return not any(shard.unsent for shard in self._leases.held.values())
-
-    # Leases
-
-    def _look_after_leases(self) -> None:
-        census = self._leases.census()
-        self._leave_surplus(census)
-        self._let_go([s for s in self._held() if s.may_go() and not self._is_held_up(s)])
-        wanted = census.fair_share() - len(self._leases.held)
-        if wanted > 0 and (taken := self._leases.acquire(wanted)):
-            self._quarantine.taken(taken)
-            failpoint(Failpoint.RELAY_AFTER_LEASE)
-        if self._leases.is_renewal_due():
-            self._leases.renew()
-            self._store_progress([s for s in self._held() if s.progress != s.recorded])
-        awaited = sum(s.acknowledgements.awaited() for s in self._held())
-        self._metrics.holds(len(self._leases.held), awaited, self._leases.runs_out_at)
-
-    def _is_held_up(self, shard: HeldShard) -> bool:
-        return self._replays.holds(shard) or self._quarantine.holds(shard)
-
-    def _leave_surplus(self, census: Census) -> None:
-        staying = [s for s in self._held() if not s.leaving]
-        for shard in staying:
-            if shard.shard in census.paused:
-                shard.leave()
-        staying = sorted((s for s in staying if not s.leaving), key=_readiness_to_leave)
-        for shard in staying[: max(0, len(staying) - census.fair_share())]:
-            shard.leave()
-
-    def _let_go(self, shards: Collection[HeldShard]) -> None:
-        self._store_progress(shards)
-        self._leases.release(shards)
-
-    def _held(self) -> list[HeldShard]:
-        return list(self._leases.held.values())
+        return not any(shard.unsent for shard in self._shards.held.values())
 
     # From the outbox to Kafka
 
     def _read(self) -> bool:
         """Read on, or look for something new; True if there were rows."""
-        if not self._reader.is_reading() and not self._reader.look([s for s in self._held() if not s.leaving]):
+        if not self._reader.is_reading() and not self._reader.look([s for s in self._shards.all() if not s.leaving]):
             return False
         self._read_at = self._clock.monotonic()
         if self._reader.take(ROWS_WAIT_S) == 0:
@@ -281,7 +221,7 @@ class Session:
     def _send(self) -> bool:
         """Send rows while there is room in flight; return True if there is room to read on."""
         blocked = 0
-        for shard in self._leases.held.values():
+        for shard in self._shards.held.values():
             while shard.unsent:
                 # The end of a window and a settled quarantine wait for no answer.
                 self._any_may_have_passed = True
@@ -308,7 +248,7 @@ class Session:
     def _take_acknowledgements(self) -> None:
         self._any_may_have_passed = False
         now_s = self._clock.monotonic()
-        held = self._held()
+        held = self._shards.all()
         passed = [run for shard in held for run in shard.advance()]
         passed += self._quarantine.record(held)
         for run in passed:
@@ -325,43 +265,30 @@ class Session:
     def _suspect_what_is_in_flight(self) -> None:
         refused = self._publisher.refused()
         if refused is not None:
-            self._quarantine.suspect(self._held(), refused)
+            self._quarantine.suspect(self._shards.all(), refused)
 
     def _record_progress(self, *, everything: bool) -> None:
         """Store progress periodically, and before too many events could repeat."""
         if not (everything or self._unrecorded >= self._in_flight_limit // 2 or self._record.is_due()):
             return
         self._unrecorded = 0
-        published = [s for s in self._held() if s.is_worth_recording()]
+        published = [s for s in self._shards.all() if s.is_worth_recording()]
         if published:
-            self._store_progress(published)
+            self._shards.store_progress(published)
             failpoint(Failpoint.RELAY_AFTER_CHECKPOINT)
-
-    def _store_progress(self, shards: Collection[HeldShard]) -> None:
-        if any(shard.unrecorded for shard in shards):
-            failpoint(Failpoint.RELAY_AFTER_ACK)
-        self._progress_store.record(shards)
 
     def _hand_over(self) -> None:
         """Release all shards at once, after storing every acknowledged event."""
-        for shard in self._held():
-            shard.leave()
+        self._shards.leave_all()
         ends_at = self._clock.monotonic() + self._drain_s
         self._quarantine.finish(self._drain_s)
-        self._replays.finish(self._leases.held, self._left_s(ends_at))
+        self._replays.finish(self._shards.held, self._left_s(ends_at))
         self._publisher.drain(self._left_s(ends_at))
         self._take_acknowledgements()
-        self._let_go(self._held())
-        self._leases.retire()
-        self._metrics.holds(0, 0, 0)
+        self._shards.retire()
 
     def _left_s(self, ends_at: float) -> float:
         return max(0.0, ends_at - self._clock.monotonic())
-
-
-def _readiness_to_leave(shard: HeldShard) -> int:
-    """Return the order of leaving: idle shards first, those with events in flight last."""
-    return 2 * shard.acknowledgements.awaits_any() + (not shard.read_to.is_between_windows)
 
 
 def longest_batch(in_flight_limit: int) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from services.outbox_relay.parking.quarantine import Step
 from services.outbox_relay.session import GATHER_S, TEND_S, Session
+from services.outbox_relay.shard_holder import ShardHolder
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import HeldShard
@@ -56,9 +57,8 @@ class Parts:
 
         self.publisher.poll.side_effect = poll
         session = Session(
-            self.leases,
+            ShardHolder(self.leases, self.progress_store, self.quarantine, self.replays, self.metrics),
             self.reader,
-            self.progress_store,
             self.publisher,
             self.quarantine,
             self.replays,
