@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Tab
 from tests.pictures.market import HELD, serve_market
-from tests.unit.console.fake_apis import page
+from tests.unit.console.fake_apis import intent, page
 
 PHONE = (390, 844)
 FITS = """() => [document.documentElement, ...document.querySelectorAll(".low")]
@@ -112,3 +112,15 @@ def test_whether_anything_is_stuck(desk: Tab) -> None:
 def test_when_the_last_trade_closed(desk: Tab) -> None:
     go(desk, "b", "/book")
     shows(desk, "last at 10:29:12")
+
+
+def test_which_exits_wait_for_trade_management(desk: Tab) -> None:
+    """Where it executes exits, the page names it as any other cause."""
+    message = "trade management has not asked for its execution; see /readyz of trade-fills"
+    waiting = intent(status="APPROVED", error_code="AWAITS_TRADE_MANAGEMENT", error_message=message)
+    desk.console.apis.answers["GET exit /exits/pending"] = page(waiting)
+    desk.open("/exits")
+    shows(desk, "Awaits trade management")
+    desk.page.keyboard.press("j")
+    desk.page.keyboard.press("x")
+    shows(desk, message)
