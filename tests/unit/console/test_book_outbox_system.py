@@ -10,8 +10,8 @@ import pytest
 
 from services.console.charts import BAR_WIDTH, bars
 from services.console.pages.outbox import discard_consequences
+from services.console.plan_levels import nearest_level
 from services.console.readiness import ProcessProbes
-from services.console.trade_story import nearest_level
 from services.console.wording import duration, facts, money
 from shared.ids import new_id
 from tests.unit.console.conftest import Browser

@@ -43,7 +43,7 @@ def in_flight(number: int) -> HeldShard:
     return shard
 
 
-def test_idle_shards_leave_before_those_within_a_window_and_in_flight() -> None:
+def test_idle_shards_leave_before_shards_at_work() -> None:
     shards = in_flight(1), HeldShard(2, 1, WITHIN), HeldShard(3, 1, BETWEEN), HeldShard(4, 1, BETWEEN)
     assert Parts(*shards, share=2).released() == [3, 4]
     assert [shard.shard for shard in shards if shard.leaving] == [3, 4]
