@@ -44,8 +44,8 @@ MOST_BYTES_ON_A_GRID = 900
 """Memory of such a trade of a market with a hundred prices; 826 when this was written."""
 
 MOST_OF_A_CLOSURE = 750
-"""Bytecode instructions of a closure's event from its record to the trade to mark; 689 when this was written. Of these, 86
-read and check a signature: a library did so before, uncounted, and a verification takes as long as then."""
+"""Bytecode instructions of a closure's event from its record to the trade to mark; 689 when this was written. Of
+these, 86 read and check a signature: a library did so before, uncounted, and a verification takes as long as then."""
 
 TICKS = 200
 
