@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from math import ceil
 from types import TracebackType
 from typing import Self
 
@@ -166,7 +167,7 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
     def _poll(self, limit: int, wait_s: float) -> list[Message]:
         self._watch.refuse_changes()
         self._positions.polling()
-        first = self.consumer.poll(wait_s)
+        first = self.consumer.poll(ceil(wait_s * 1000) / 1000)  # the client cuts to milliseconds: it would not wait
         return [] if first is None else [first, *self.consumer.consume(limit - 1, 0)]
 
     def _sorted(self, messages: Sequence[Message]) -> dict[Partition, list[Message]]:

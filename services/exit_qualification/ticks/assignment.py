@@ -15,6 +15,7 @@ from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
+from services.exit_qualification.ticks.checkpoint_parts import CheckpointParts
 from services.exit_qualification.ticks.engine_loader import collector_paused, load_engine
 from services.exit_qualification.ticks.evaluation import Evaluator
 from services.exit_qualification.ticks.joined_topics import JoinedTopics
@@ -52,8 +53,9 @@ class Assignment:
 
     Attributes
     ----------
-    progress:
-        Offsets reached and stored of the partitions held; without any while partitions wait.
+    progress, checkpoints:
+        Offsets reached and stored of the partitions held, and the parts to store next; without any while partitions
+        wait.
     engine, evaluator:
         Engine with the trades of exactly these partitions, and its evaluator.
     joined:
@@ -140,6 +142,7 @@ class Assignment:
             loaded.engine, self._layout, claimed, self._trusted, square_off, ahead=loaded.symbols_ahead
         )
         self.progress = Progress(loaded.engine, claimed, self._layout.partitions, self.evaluator.held)
+        self.checkpoints = CheckpointParts(self.progress)
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def _stay(self, partitions: list[int], report: Callable[[int], None], trades: int) -> None:
@@ -181,5 +184,6 @@ class Assignment:
         self.is_settled = False
         self.engine = ExitSignalService()
         self.progress = Progress(self.engine, {}, self._layout.partitions)
+        self.checkpoints = CheckpointParts(self.progress)
         self.joined = JoinedTopics(self._layout, {})
         self.evaluator = Evaluator(self.engine, self._layout, (), self._trusted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
@@ -15,7 +14,7 @@ from shared.kafka.clients import home_partition
 class Progress:
     """Offsets reached by the engine in its partitions, and those in the database.
 
-    A checkpoint of a partition holds every changed symbol. Urgent exits are written with their own symbols
+    A partition's offset is stored once all its changed symbols are. Urgent exits are written with their own symbols
     alone: the offsets of their states are then ahead of the partition's.
 
     Attributes
@@ -43,25 +42,33 @@ class Progress:
 
     def unwritten(self) -> set[int]:
         """Return the partitions with the engine ahead of the stored offsets."""
-        return {partition for partition in self.reached if self._judged(partition) != self.held[partition]}
+        return {
+            partition
+            for partition, held in self.held.items()
+            if held.trade_offset != self.reached[partition].trade_offset
+            or held.tick_offset != self.judged_offset(partition)
+        }
 
     def checkpoint(self, partitions: Collection[int] = (), symbols: Iterable[str] = ()) -> EngineCheckpoint:
-        """Return the checkpoint of whole partitions and of single symbols; write it or load the engine again.
+        """Return the checkpoint of whole partitions and of single symbols; write it or load the engine again."""
+        passed = {partition: self.judged_offset(partition) for partition in partitions}
+        changed = [symbol for partition in partitions for symbol in self.changed(partition)]
+        return self.part(passed, [*symbols, *changed])
+
+    def part(self, passed: Mapping[int, int], symbols: Iterable[str]) -> EngineCheckpoint:
+        """Return the checkpoint of these symbols, and of partitions with no other ticks before these offsets to store.
 
         Symbols of partitions not held are left out. The offsets of trades are always those reached: a trade
         is written with its symbol.
         """
-        self._note_new_symbols()
         homes = {symbol: home_partition(symbol, self._partitions) for symbol in symbols}
         homes = {symbol: home for symbol, home in homes.items() if home in self.held}
+        concerned = {*homes.values(), *passed}
         offsets = {
-            partition: replace(self.held[partition], trade_offset=each.trade_offset)
+            partition: Checkpoint(held.epoch, max(held.tick_offset, passed.get(partition, 0)), each.trade_offset)
             for partition, each in self.reached.items()
-            if partition in homes.values() or each.trade_offset != self.held[partition].trade_offset
+            if (held := self.held[partition]).trade_offset != each.trade_offset or partition in concerned
         }
-        for partition in partitions:
-            offsets[partition] = self._judged(partition)
-            homes |= dict.fromkeys(self._symbols_of[partition], partition)
         changed, waiting = sorted(self._engine.books.unsaved(homes)), self._waiting.first_offsets()
         states = [
             SymbolCheckpoint(symbol, homes[symbol], state, waiting.get(symbol, self.reached[homes[symbol]].tick_offset))
@@ -70,17 +77,26 @@ class Progress:
         ]
         return EngineCheckpoint(offsets, states, self._engine.books.take_moved(changed))
 
+    def changed(self, partition: int) -> list[str]:
+        """Return the symbols of a partition changed since their last checkpoint."""
+        self._note_new_symbols()
+        return self._engine.books.unsaved(self._symbols_of[partition])
+
+    @property
+    def symbol_count(self) -> int:
+        """Return how many symbols are known, but for those of the last moment."""
+        return self._symbols_noted
+
+    def judged_offset(self, partition: int) -> int:
+        """Return the offset with every tick before it judged: a held tick is read again after a restart."""
+        return int(min(self.reached[partition].tick_offset, self._waiting.first_offset_in(partition)))
+
     def written(self, checkpoint: EngineCheckpoint, unsaved: Collection[str] = ()) -> None:
         """Record a checkpoint as committed, without the state of the symbols `unsaved`."""
         self.held |= checkpoint.offsets
         for each in checkpoint.symbols:
             if each.symbol not in unsaved:
                 self._engine.books.note_saved(each.symbol, each.state)
-
-    def _judged(self, partition: int) -> Checkpoint:
-        """Return the offsets with every record before them judged: a held tick is read again after a restart."""
-        reached, first = self.reached[partition], self._waiting.first_offset_in(partition)
-        return replace(reached, tick_offset=int(first)) if first < reached.tick_offset else reached
 
     def _note_new_symbols(self) -> None:
         """Sort symbols by partition once: a checkpoint must not look at those of all others."""

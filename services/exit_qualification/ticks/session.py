@@ -16,6 +16,7 @@ from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether, Reassigned
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Records, Refused, offsets_after
 from services.exit_qualification.ticks.causes import trace_causes
+from services.exit_qualification.ticks.checkpoint_parts import PARTS
 from services.exit_qualification.ticks.group_offsets import GroupOffsets
 from services.exit_qualification.ticks.metrics import (
     BATCH_SECONDS,
@@ -45,9 +46,6 @@ log = logging.getLogger(__name__)
 
 TICKS = "ticks"
 """Health condition of the loop, renewed by each step."""
-
-CHECKPOINT_TURNS = 8
-"""Parts of a checkpoint's interval, each with an equal share of the partitions."""
 
 OTHERS_WAITING_S = 5.0
 """Interval between looks for waiting work not stored by this worker itself."""
@@ -101,8 +99,7 @@ class TickSession:
         self._pipeline = around.pipeline
         self._waited_s = -inf
         self._rearming = RearmSchedule(around.settings.rearm_poll_ms / 1000)
-        self._next_checkpoint_s = 0.0
-        self._turn = 0
+        self._next_checkpoint_s = self._next_round_s = 0.0
         self._suspects = Suspects()
 
     def step(self) -> None:
@@ -140,7 +137,7 @@ class TickSession:
             self._after_commit(self._pipeline.write_queued(self._assignment.progress.held))
         self._judge_without_ticks()
         if self._around.clock.monotonic() >= self._next_checkpoint_s:
-            self._checkpoint_in_turn()
+            self._checkpoint_in_parts()
         if self._assignment.is_settled:
             self._offsets.commit(self._assignment.progress.held)
         self._gaps.show()
@@ -252,16 +249,18 @@ class TickSession:
         if result.urgent or result.urgent_symbols:
             self._write(result, self._assignment.progress.checkpoint(result.urgent, result.urgent_symbols))
 
-    def _checkpoint_in_turn(self) -> None:
-        """Write the partitions in their turn; all have theirs within the interval.
-
-        A checkpoint of all symbols at once holds up ticks for tens of milliseconds.
-        """
-        interval_s = self._around.settings.tick_checkpoint_ms / 1000
-        turns = CHECKPOINT_TURNS if interval_s else 1
-        self._next_checkpoint_s = self._around.clock.monotonic() + interval_s / turns
-        self._turn = (self._turn + 1) % turns
-        self._checkpoint({each for each in self._assignment.progress.unwritten() if each % turns == self._turn})
+    def _checkpoint_in_parts(self) -> None:
+        """Write the next part of a checkpoint; all partitions have theirs within the interval."""
+        now_s, interval_s = self._around.clock.monotonic(), self._around.settings.tick_checkpoint_ms / 1000
+        if not interval_s:
+            self._checkpoint(self._assignment.progress.unwritten())
+            return
+        checkpoints = self._assignment.checkpoints
+        if checkpoints.is_between_rounds:
+            self._next_round_s = now_s + interval_s
+        if part := checkpoints.next():
+            self._write(BatchResult(), part)
+        self._next_checkpoint_s = self._next_round_s if checkpoints.is_between_rounds else now_s + interval_s / PARTS
 
     def _checkpoint(self, partitions: set[int]) -> None:
         """Write the offsets and states of these partitions."""

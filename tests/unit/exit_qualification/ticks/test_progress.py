@@ -20,6 +20,7 @@ from services.exit_qualification.domain.planned_trade import planned
 from services.exit_qualification.domain.square_off import NEVER
 from services.exit_qualification.storage.open_trades import OpenedTrade
 from services.exit_qualification.ticks.batch import BatchResult, offsets_after
+from services.exit_qualification.ticks.checkpoint_parts import PARTS, CheckpointParts
 from services.exit_qualification.ticks.evaluation import Evaluator, in_rounds
 from services.exit_qualification.ticks.progress import Progress
 from shared.contracts.vocabulary import ExitReason
@@ -49,6 +50,7 @@ class Then(Enum):
     MORE = "the next record is of the same batch"
     WRITE = "its batch is written"
     CHECKPOINT = "its batch is written, and a partition's checkpoint"
+    PART = "its batch is written, and the next part of a checkpoint"
     CRASH = "its batch is written and the worker dies"
     CRASH_BEFORE = "the worker dies before its batch is written"
 
@@ -96,6 +98,7 @@ class Worker:
         ahead = {each.symbol: each.tick_offset for each in store.symbols.values()}
         self.evaluator = Evaluator(self.engine, LAYOUT, PARTITIONS, TRUSTED, ahead=ahead)
         self.progress = Progress(self.engine, store.offsets, LAYOUT.partitions, self.evaluator.held)
+        self.checkpoints = CheckpointParts(self.progress, few_symbols=1)
 
     def take(self, messages: Iterable[Message], *, is_written: bool = True) -> None:
         """Judge a batch, and commit the urgent part."""
@@ -104,6 +107,11 @@ class Worker:
         self.progress.reached |= offsets_after(records, LAYOUT, self.progress.reached)
         if is_written and (result.urgent or result.urgent_symbols):
             self._write(result, self.progress.checkpoint(result.urgent, result.urgent_symbols))
+
+    def save_part(self) -> None:
+        """Commit the next part of a checkpoint."""
+        if part := self.checkpoints.next():
+            self._write(BatchResult(), part)
 
     def save(self, partition: int) -> None:
         """Commit the checkpoint of a partition."""
@@ -199,13 +207,55 @@ def _live(worker: Worker, records: list[Message], life: list[Then], data: st.Dat
         batch = []
         if then is Then.CHECKPOINT:
             worker.save(data.draw(st.sampled_from(PARTITIONS)))
+        elif then is Then.PART:
+            worker.save_part()
         elif then in (Then.CRASH, Then.CRASH_BEFORE):
             return
 
 
+def test_partition_is_stored_with_its_last_symbol_as_of_the_first() -> None:
+    log, store = Log(), Store()
+    worker = Worker(store)
+    for symbol in (same := _of_first_partition(3)):
+        log.tick(symbol, 1000, 1)
+    worker.take(log.records)
+    for saved in (1, 2):
+        worker.save_part()
+        assert (len(store.symbols), store.offsets[0].tick_offset) == (saved, 0)
+    log.tick(same[0], 1001, 2)
+    worker.take(log.records[-1:])
+    worker.save_part()
+    assert (len(store.symbols), store.offsets[0].tick_offset) == (3, 3)
+    assert worker.checkpoints.is_between_rounds
+    worker.save_part()
+    assert (store.symbols[same[0]].tick_offset, store.offsets[0].tick_offset) == (4, 4)
+    worker.save_part()
+    assert worker.progress.unwritten() == set()
+
+
+def test_part_takes_an_equal_share_of_many_symbols() -> None:
+    log, store = Log(), Store()
+    for number in range(20 * PARTS):
+        log.tick(f"NSE:S{number}", 1000, 1)
+    worker = Worker(store)
+    worker.take(log.records)
+    sizes = []
+    while worker.progress.unwritten():
+        before = len(store.symbols)
+        worker.save_part()
+        sizes.append(len(store.symbols) - before)
+    assert max(sizes) <= 20
+    assert len(sizes) <= PARTS + 1
+
+
+def _of_first_partition(count: int) -> list[str]:
+    names = [f"NSE:S{number}" for number in range(20 * count * LAYOUT.partitions)]
+    return [name for name in names if home_partition(name, LAYOUT.partitions) == 0][:count]
+
+
 def test_exit_saves_only_its_symbol_and_partition_stays_behind() -> None:
     log, store = Log(), Store()
-    same = [symbol for number in range(200) if home_partition(symbol := f"NSE:S{number}", LAYOUT.partitions) == 0][:20]
+    same = _of_first_partition(20)
     for symbol in same:
         log.open(symbol, TARGET)
     worker = Worker(store)
