@@ -213,7 +213,7 @@ def _live(worker: Worker, records: list[Message], life: list[Then], data: st.Dat
             return
 
 
-def test_partition_is_stored_with_its_last_symbol_as_of_the_first() -> None:
+def test_partition_is_stored_with_its_last_changed_symbol() -> None:
     log, store = Log(), Store()
     worker = Worker(store)
     for symbol in (same := _of_first_partition(3)):
