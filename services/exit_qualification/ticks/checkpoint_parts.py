@@ -9,8 +9,8 @@ from services.exit_qualification.ticks.progress import Progress
 
 PARTS = 32
 """Parts of a round; each has an equal share of the known symbols."""
-FEW_SYMBOLS = 32
-"""A part has room for so many in any case: a transaction without a symbol takes as long as one with some of them."""
+FEW_SYMBOLS = 64
+"""A part has room for so many in any case: a transaction without a symbol takes as long as so many of them."""
 
 
 class CheckpointParts:
