@@ -50,7 +50,7 @@ def problem_of(root_url: str) -> str | None:
     try:
         status, body = _get(root_url, "/readyz")
     except (OSError, http.client.HTTPException) as error:
-        return f"{SILENT} ({error or type(error).__name__})"
+        return f"{SILENT} ({getattr(error, 'strerror', None) or error or type(error).__name__})"
     return None if status == OK else _told(status, body)
 
 

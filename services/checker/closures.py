@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from services.checker.exit_books import ExitBooks, Fill, total, value
@@ -22,28 +21,18 @@ def check_closures(trades: TradeBooks, exits: ExitBooks) -> Finding:
 
 
 def _wrong(trade: Trade, booked: list[Fill], exits: ExitBooks) -> Iterator[str]:
-    name, parts = f"trade {trade.trade_id}", _within(booked, trade.quantity)
-    if trade.quantity - trade.open_quantity != total(parts) or total(parts) != trade.closed_quantity:
+    name = f"trade {trade.trade_id}"
+    if trade.quantity - trade.open_quantity != total(booked) or total(booked) != trade.closed_quantity:
         yield (
             f"{name}: {trade.quantity - trade.open_quantity} of {trade.quantity} are closed, "
-            f"its fills are {total(parts)}, its closures {trade.closed_quantity}"
+            f"its fills are {total(booked)}, its closures {trade.closed_quantity}"
         )
     unknown = set(booked) - set(exits.fills_of_trade.get(trade.trade_id, []))
     if unknown:
         yield f"{name}: fills without an intent of it: {sorted(unknown)}"
     if trade.is_closed:
         yield from _wrong_intent(trade, exits, name)
-        yield from _wrong_pnl(trade, parts, name)
-
-
-def _within(booked: list[Fill], quantity: int) -> list[Fill]:
-    """Return the fills up to the trade's quantity, in order of recording: the last one may have filled beyond it."""
-    parts = []
-    for fill in booked:
-        part = min(fill.quantity, quantity)
-        quantity -= part
-        parts.append(replace(fill, quantity=part))
-    return [part for part in parts if part.quantity]
+        yield from _wrong_pnl(trade, booked, name)
 
 
 def _wrong_intent(trade: Trade, exits: ExitBooks, name: str) -> Iterator[str]:

@@ -36,7 +36,6 @@ SELECT t.trade_id, t.direction, t.status, t.quantity, t.open_quantity, t.entry_p
 FILLS = text("""
 -- invariants.trade_fills
 SELECT trade_id, broker_order_id, broker_trade_id, quantity, price FROM trade_fills WHERE NOT late
- ORDER BY recorded_at, filled_at, broker_trade_id
 """)
 EXECUTIONS = text("""
 -- invariants.executions

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from shared.errors import ExitflowError
-from shared.http.clients import direct
+from shared.http.clients import direct, why_silent
 
 TIMEOUT = httpx.Timeout(8.0, connect=2.0)
 CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
@@ -133,7 +133,7 @@ class Api:
     def _unreachable(self, method: str, error: httpx.HTTPError) -> ApiFault:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return ApiFault(self.name, None, f"{self.name} cannot be reached.", "Check whether the process runs.")
-        message = f"{self.name} did not answer in time ({type(error).__name__})."
+        message = f"{self.name} did not answer ({why_silent(error)})."
         if method == "GET":
             return ApiFault(self.name, None, message, "Try again; if it stays so, look at the System page.")
         advice = "The outcome of this request is not known. Look at the current state before you send it again."

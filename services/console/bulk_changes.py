@@ -14,8 +14,8 @@ from services.console.actions import Action, carry_out, show
 from services.console.api_client import ApiFault, Json
 from services.console.context import ConsoleContext, PostedForm
 from services.console.sessions import Session
-from services.console.wording import plural
 from shared.ids import new_id
+from shared.wording import plural
 
 FilterText = Annotated[str, Query(max_length=100)]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.console.api_client import Json
-from services.console.plan_levels import levels_of
+from services.console.trade_story import levels_of
 from services.console.wording import instant, money
 
 WIDTH, HEIGHT = 580, 230

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
-from services.console.wording import duration, plural
-from shared.http.clients import direct
+from services.console.wording import duration
+from shared.http.clients import direct, why_silent
 from shared.runtime.catalogue import CONSOLE, EXIT_API, TRADE_API
 from shared.runtime.metric_samples import MetricSamples
+from shared.wording import plural
 
 LIMIT = httpx.Timeout(2.0)
 LAG = "consumer_lag_records"
@@ -86,8 +87,10 @@ class _ProbedProcess:
         try:
             response = await self.client.get(f"{self._url}/readyz")
             body = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            return Readiness(name, "no answer", [type(error).__name__])
+        except httpx.HTTPError as error:
+            return Readiness(name, "no answer", [why_silent(error)])
+        except ValueError:
+            return Readiness(name, "no answer", ["its answer is not JSON"])
         said = body.get("notes" if response.is_success else "checks") or {}
         return Readiness(name, "ready" if response.is_success else "not ready", [f"{k}: {v}" for k, v in said.items()])
 

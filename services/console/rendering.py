@@ -93,7 +93,7 @@ class Pages:
             try:
                 rest = self._part("rest", request, session, template, {**known, **await ask()})
             except Exception as error:  # noqa: BLE001  # too late for another status
-                rest = self._part("rest", request, session, "late_fault.html", {"fault": _fault_of(error, request)})
+                rest = self._part("rest", request, session, "late_fault.html", {"fault": _told(error, request)})
             yield rest
 
         return self._with_notice_shown(StreamingResponse(parts(), media_type=HTMLResponse.media_type), session)
@@ -107,7 +107,7 @@ class Pages:
         return response
 
 
-def _fault_of(error: Exception, request: Request) -> ApiFault:
+def _told(error: Exception, request: Request) -> ApiFault:
     """Return what a page says about an error; one that is no fault of an API is logged."""
     if isinstance(error, ApiFault):
         return error

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from services.console.api_client import Json
-from services.console.wording import DECISIONS, NONE, clock_time, duration, facts, money, plural, words
+from services.console.wording import DECISIONS, NONE, clock_time, duration, facts, money, words
+from shared.wording import plural
 
 
 @dataclass(frozen=True, slots=True)

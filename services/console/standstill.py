@@ -8,7 +8,8 @@ from datetime import datetime
 
 from services.console.api_client import Json
 from services.console.readiness import Readiness
-from services.console.wording import duration, instant, plural, words
+from services.console.wording import duration, instant, words
+from shared.wording import plural
 
 LONG_S = 60.0
 """An exit that waits longer than this, or an event to be sent, is a sign."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import pairwise
 
 from services.console.api_client import Json
 from services.console.steps import Step
 from services.console.stop_story import stop_steps
-from services.console.wording import instant, money, plural, words
+from services.console.wording import closing_verb, instant, money, words
+from shared.wording import plural
 
 
 def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json], stops: Sequence[Json] = ()) -> list[Step]:
-    """Return all steps in the order of cause and effect.
+    """Return all steps in the order of cause and effect; fills and closures come from trade management's timeline.
 
-    Fills and closures come from trade management's timeline; `stops` are the trade's protective stops. Brokers tell
-    times in whole seconds, so a fill may seem to come before its order: the steps of one exit keep their order, and
-    exits are merged by time.
+    `stops` are the trade's protective stops.
+
+    Brokers tell times in whole seconds, so a fill may seem to come before its order: the steps of one exit keep their
+    order, and exits are merged by time.
     """
     # A corporate action changes the trade's quantity and price, but not those of its opening.
     entry = next((item for item in timeline if item["kind"] == "OPENED"), trade | {"price": trade["entry_price"]})
@@ -97,12 +100,12 @@ def _detection(intent: Json, reason: str) -> str:
 
 
 def _decision(intent: Json, reason: str) -> str:
-    held = [words(gate["gate"]) for gate in intent["gates"] if gate["verdict"] != "PASS"]
+    held = [words(gate["gate"]).lower() for gate in intent["gates"] if gate["verdict"] != "PASS"]
     if intent["status"] == "REJECTED":
         return f"{reason} exit written and rejected by {', '.join(held) or 'a gate'}."
     if held and intent["submitted_at"] is None:
         return f"{reason} exit written; it waits for {', '.join(held)}."
-    waited = [words(gate["gate"]) for gate in intent["gates"] if gate.get("held")]
+    waited = [words(gate["gate"]).lower() for gate in intent["gates"] if gate.get("held")]
     if waited:
         return f"{reason} exit written; it waited for {', '.join(waited)}."
     return f"{reason} exit written; its {plural(len(intent['gates']), 'gate')} passed."
@@ -152,3 +155,49 @@ def _closure(item: Json) -> Step:
     else:
         sentence = f"{at}: net {money(gain, sign=True)} after charges of {money(item['charges'])}."
     return Step(instant(item["at"]), sentence, "bad" if gain.startswith("-") else "good")
+
+
+def levels_of(plan: Json) -> list[tuple[str, str]]:
+    """Return the fixed levels of an exit plan, each leg of its targets too: name and price."""
+    legs = [(f"Target {number}", leg["price"]) for number, leg in enumerate(plan.get("targets") or (), 1)]
+    fixed = [(words(name), plan[name]) for name in ("target", "stop_loss") if isinstance(plan.get(name), str)]
+    return fixed + legs
+
+
+def nearest_level(trade: Json, price: str) -> str:
+    """Return the fixed level of a trade nearest to a price, with its distance; empty if it has none."""
+    now = Decimal(price)
+    levels = sorted(levels_of(trade["exit_plan"]), key=lambda level: abs(Decimal(level[1]) - now))
+    if not levels:
+        return ""
+    name, level = levels[0]
+    gain = (now - Decimal(level)) * (1 if trade["direction"] == "LONG" else -1)
+    is_past = gain >= 0 if name.startswith("Target") else gain <= 0
+    return f"{money(abs(gain))} ({abs(gain) / now:.2%}) {'past' if is_past else 'to'} {name.lower()}"
+
+
+def consequences(trade: Json, intents: Sequence[Json], rollout: Json | None, broker: Json | None) -> list[str]:
+    """Return the effects of a manual exit of the trade, one sentence each."""
+    sentences = [
+        f"{closing_verb(trade['direction'])} {trade['open_quantity']:,} {trade['symbol']} "
+        f"({trade['product_type']}) on account {trade['user_broker_id']}.",
+        "The kill switch does not hold it back.",
+    ]
+    waiting = [each for each in intents if each["status"] in ("PENDING", "APPROVED")]
+    sentences += [f"Replaces the waiting {words(each['exit_reason']).lower()} exit." for each in waiting]
+    if rollout is not None and rollout["mode"] in ("off", "dark"):
+        sentences.append(f"The rollout is {rollout['mode']}: the request is refused, because nothing is executed.")
+    if broker is not None and broker["status"] != "CONNECTED":
+        sentences.append(f"Account {broker['user_broker_id']} is disconnected: the exit waits until it is connected.")
+    return sentences
+
+
+def obstacle(trade: Json, intents: Sequence[Json]) -> str:
+    """Return why the trade cannot be exited now; empty if it can."""
+    if trade["status"] != "OPEN":
+        return "The trade is closed."
+    sent = [each for each in intents if each["status"] in ("SUBMITTING", "UNKNOWN", "PLACED", "PARTIALLY_FILLED")]
+    if sent:
+        one = sent[0]
+        return f"A {words(one['exit_reason']).lower()} exit is already at the broker ({words(one['status']).lower()})."
+    return ""

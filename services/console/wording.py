@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.clock import TRADING_ZONE
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, ProtectiveStopStatus, RolloutMode
+from shared.wording import plural
 
 STATUS_SENTENCES = {
     IntentStatus.PENDING: "Waits until every gate passes.",
@@ -183,14 +184,14 @@ def _fact(value: Any) -> str:
     return str(value)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a number with its noun: `1 event`, `14 events`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
 def closing_verb(direction: str) -> str:
     """Return the effect of closing a trade of this direction."""
     return "Sells" if direction == "LONG" else "Buys back"
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 REASONS = tuple(ExitReason)
@@ -208,6 +209,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "full_time": full_time,
     "money": money,
     "plural": plural,
+    "sentence": sentence,
     "share": share,
     "second_time": second_time,
     "short_id": short_id,

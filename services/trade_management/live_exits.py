@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 
 from shared.errors import Unavailable
-from shared.http.clients import open_client
+from shared.http.clients import open_client, why_silent
 from shared.settings import Settings
 
 TIMEOUT_S = 5.0
@@ -68,7 +68,7 @@ class ExitApiExits:
         try:
             answer = self._client.post("/exits/hold", json=wanted)
         except httpx.HTTPError as error:
-            raise ExitsNotKnown(f"exit-api does not answer: {error or type(error).__name__}") from error
+            raise ExitsNotKnown(f"exit-api does not answer: {why_silent(error)}") from error
         if answer.status_code == HTTPStatus.FORBIDDEN:
             raise ExitsNotKnown("exit-api answers 403: the token of trade-api needs the scope execute")
         if answer.status_code != HTTPStatus.OK:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from typing import TypedDict
@@ -35,3 +36,10 @@ def open_client(
 ) -> httpx.Client:
     """Return a client of one server; `transport` carries the requests, by default the network."""
     return httpx.Client(base_url=root_url, headers=headers, timeout=timeout_s, transport=transport, **direct(root_url))
+
+
+def why_silent(error: httpx.HTTPError) -> str:
+    """Return in words why a server did not answer, e.g. `timed out` or `Connection refused`."""
+    if isinstance(error, httpx.TimeoutException):
+        return "timed out"
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__

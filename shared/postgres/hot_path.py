@@ -119,18 +119,17 @@ def pipelined(connection: Connection) -> Iterator[None]:
     sqlalchemy.exc.DBAPIError
         A statement failed: the first of them, as `fetch` raises it.
     """
-    info = connection.info  # once: asking a lost connection for it would hide why it was lost
-    if _PIPELINE in info:
+    if _PIPELINE in connection.info:
         yield
         return
     driver = _driver_of(connection)
     try:
         with driver.pipeline() as pipeline:
-            info[_PIPELINE] = pipeline
+            connection.info[_PIPELINE] = pipeline
             try:
                 yield
             finally:
-                del info[_PIPELINE]
+                del connection.info[_PIPELINE]
     except psycopg.Error as error:
         raise _as_sqlalchemy_raises_it(error, "a pipeline of statements", connection, driver) from error
 

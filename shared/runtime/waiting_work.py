@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 CONDITION = "waiting"
 """The condition of health, failed while an item waits for too long."""
 
-UNREADY_AFTER_S = 15.0
+UNREADY_AFTER_S = 12.0
+"""With the pause between two looks and the next question of a monitor it stays within 15 s."""
 MOST_LOGGED = 20
 """Most lines of one look; a lock on a whole table must not flood the log."""
 

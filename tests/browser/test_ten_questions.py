@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Tab
 from tests.pictures.market import HELD, serve_market
-from tests.unit.console.fake_apis import intent, page
+from tests.unit.console.fake_apis import page
 
 PHONE = (390, 844)
 FITS = """() => [document.documentElement, ...document.querySelectorAll(".low")]
@@ -20,11 +20,12 @@ FITS = """() => [document.documentElement, ...document.querySelectorAll(".low")]
 
 @pytest.fixture
 def desk(tab: Tab) -> Iterator[Tab]:
-    """The page Exits of a trading morning; at the end axe has nothing to find, and the last page fits a phone."""
+    """The page Exits of a trading morning; at the end axe finds nothing, and the last page fits both screens."""
     serve_market(tab.console.apis)
     tab.open("/exits")
     yield tab
     assert Axe().run(tab.page).response["violations"] == []
+    assert tab.page.evaluate(FITS)
     tab.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
     assert tab.page.evaluate(FITS)
 
@@ -112,15 +113,3 @@ def test_whether_anything_is_stuck(desk: Tab) -> None:
 def test_when_the_last_trade_closed(desk: Tab) -> None:
     go(desk, "b", "/book")
     shows(desk, "last at 10:29:12")
-
-
-def test_which_exits_wait_for_trade_management(desk: Tab) -> None:
-    """Where it executes exits, the page names it as any other cause."""
-    message = "trade management has not asked for its execution; see /readyz of trade-fills"
-    waiting = intent(status="APPROVED", error_code="AWAITS_TRADE_MANAGEMENT", error_message=message)
-    desk.console.apis.answers["GET exit /exits/pending"] = page(waiting)
-    desk.open("/exits")
-    shows(desk, "Awaits trade management")
-    desk.page.keyboard.press("j")
-    desk.page.keyboard.press("x")
-    shows(desk, message)

@@ -221,15 +221,3 @@ def test_an_error_in_the_middle_of_a_stream_is_told(engine: Engine) -> None:
         assert read in ([(1,), (1,), (1,)], [(1,), (1,), (1,), (1,), (2,), (3,)])
         connection.rollback()
         assert fetch(connection, COUNT, {}) == [(0,)]
-
-
-def test_a_connection_lost_in_a_pipeline_says_so(engine: Engine) -> None:
-    with engine.connect() as killer, engine.connect() as connection:
-        ((pid,),) = fetch(connection, text("SELECT pg_backend_pid()"), {})
-        assert fetch(killer, text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}) == [(True,)]
-        with pytest.raises(OperationalError) as lost, pipelined(connection):
-            for _ in range(1000):
-                send(connection, COUNT, {})
-        assert lost.value.connection_invalidated
-        connection.rollback()
-        assert fetch(connection, COUNT, {}) == [(0,)]

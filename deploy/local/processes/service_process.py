@@ -11,7 +11,7 @@ import httpx
 from deploy.local.processes.child import Command, clean_environment
 from deploy.local.processes.ports import LOOPBACK, accepts
 from deploy.local.processes.server import ChildServer
-from shared.http.clients import direct
+from shared.http.clients import direct, why_silent
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _ASK_LIMIT_S = 2
@@ -74,6 +74,6 @@ def why_not_ready(url: str) -> str:
         answer = httpx.get(url, timeout=_ASK_LIMIT_S, **direct(url))
         return "" if answer.status_code == httpx.codes.OK else str(answer.json()["detail"])
     except httpx.HTTPError as error:
-        return f"does not answer ({type(error).__name__})"
+        return f"does not answer ({why_silent(error)})"
     except (ValueError, KeyError, TypeError):
         return f"answers {answer.status_code}"

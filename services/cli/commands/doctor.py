@@ -12,6 +12,7 @@ from services.cli.support.output import note, show_json, show_table
 from services.cli.support.process_urls import ProcessOption, process_urls
 from services.doctor.examination import examine
 from services.doctor.symptom import Severity
+from shared.wording import plural
 
 
 def add_to(root: typer.Typer, panel: str) -> None:
@@ -38,5 +39,5 @@ def doctor(
             ("", "subject", "finding", "do"), ([each.severity, *list(asdict(each).values())[1:]] for each in found)
         )
     problems = sum(each.severity is Severity.PROBLEM for each in found)
-    note(f"{problems} problems" if problems else "no problem found")
+    note(plural(problems, "problem") if problems else "no problem found")
     raise typer.Exit(1 if problems else 0)

@@ -15,6 +15,7 @@ from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
+from shared.wording import plural
 
 app = new_app("Watch publishing; replay or discard parked events; pause shards.")
 outbox_rebase_command.add_to(app)
@@ -152,7 +153,8 @@ def _show_replay(
         show_json(events)
         return
     keys = len({(each["topic"], each["key"]) for each in events})
-    title = f"{len(events)} events of {keys} keys would be sent, each key in order; rejected ones stay parked"
+    found = f"{plural(len(events), 'event')} of {plural(keys, 'key')}"
+    title = f"to send: {found}, each key in order; rejected ones stay parked"
     show_table(_PARKED_COLUMNS, ([each.get(column) for column in _PARKED_COLUMNS] for each in events), title=title)
 
 

@@ -21,6 +21,7 @@ from shared.kafka.rights import RIGHTS, acls, allow, make_users
 from shared.kafka.topic_changes import create_topics, grow_topics
 from shared.postgres.audit import Act
 from shared.settings import PREFIX, Settings
+from shared.wording import plural
 
 app = new_app("Create Kafka topics, their partitions and access rights.")
 
@@ -105,7 +106,7 @@ def grow(
     if as_json:
         show_json({"grown": grown, "partitions": partitions})
     else:
-        print(f"{len(grown)} topics have {partitions} partitions now" + (f": {', '.join(grown)}" if grown else ""))
+        print(f"grown to {plural(partitions, 'partition')}: {', '.join(grown) or 'no topic'}")
 
 
 @app.command(

@@ -19,6 +19,7 @@ from services.outbox_relay.restore.republish import audit, plan, republish
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.errors import Conflict
 from shared.settings import Settings
+from shared.wording import plural
 
 LOOK_S = 0.25
 _COLUMNS = ("trade_id", "intent_id", "broker_trade_id", "remedy", "why")
@@ -58,12 +59,12 @@ def reconcile(
         show_json(facts)
     else:
         show_table(_COLUMNS, (list(asdict(each).values()) for each in left))
-        note(f"{len(found)} fills were missing, {len(left)} are; {sent} events published again")
-        note(f"{len(acknowledged)} gaps of trade-fills acknowledged")
+        note(f"missing fills: {len(found)} before, {len(left)} now; {plural(sent, 'event')} published again")
+        note(f"{plural(len(acknowledged), 'gap')} of trade-fills acknowledged")
         for trade_id in unknown:
             note(f"trade {trade_id} is open on the exit side, and trade management does not know it")
     if left:
-        raise Conflict(f"{len(left)} fills are missing on one side, {_unrepairable(left)} of them need a decision")
+        raise Conflict(f"missing on one side: {plural(len(left), 'fill')}, {_unrepairable(left)} to be decided by hand")
     if unknown:
         raise Conflict(
             f"trade management does not know {len(unknown)} open trades of the exit side: was its database restored? "

@@ -11,7 +11,7 @@ import httpx
 
 from services.cli.support.answers import Fields, read_answer
 from shared.errors import ExitflowError, InvalidInput, Unavailable
-from shared.http.clients import open_client
+from shared.http.clients import open_client, why_silent
 from shared.ids import new_id
 
 TIMEOUT_S = 15
@@ -147,7 +147,7 @@ class ApiClient:
         try:
             response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
-            silence = f"{self._root_url} does not answer: {error or type(error).__name__}"
+            silence = f"{self._root_url} does not answer: {why_silent(error)}"
             raise Unavailable(silence + _doubt(method, path, error)) from error
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise Unavailable(str(_refusal(response, "")))

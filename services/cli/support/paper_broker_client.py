@@ -16,7 +16,7 @@ from deploy.local.state.data_directory import DataDirectory, default_data_dir
 from deploy.local.state.stack_file import read_stack_file
 from services.cli.support.api_client import TIMEOUT_S, Refused
 from shared.errors import ConfigurationError, Unavailable
-from shared.http.clients import open_client
+from shared.http.clients import open_client, why_silent
 from shared.settings import load_settings
 
 
@@ -55,7 +55,7 @@ class PaperBrokerClient:
                 return answer["data"]
             refused = Refused(response.status_code, str(answer["error_type"]), str(answer["message"]))
         except httpx.HTTPError as error:
-            raise Unavailable(f"{self._root_url} does not answer: {error or type(error).__name__}") from error
+            raise Unavailable(f"{self._root_url} does not answer: {why_silent(error)}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise Unavailable(f"{self._root_url} does not answer as a paper broker does") from error
         raise refused

@@ -17,8 +17,8 @@ from services.console.api_client import Json
 from services.console.charts import Bar, bars
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt, distinct_faults
 from services.console.last_prices import last_prices
-from services.console.plan_levels import levels_of, nearest_level
 from services.console.sessions import Session
+from services.console.trade_story import levels_of, nearest_level
 from shared.clock import trading_day
 
 router = APIRouter(prefix="/book")

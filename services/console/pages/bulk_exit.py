@@ -12,8 +12,9 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_client import Json
 from services.console.bulk_changes import BulkChange, BulkFilter, BulkForm, FilterText, positions, skips
 from services.console.context import Context, OperatorForm, Visitor
-from services.console.wording import closing_verb, plural
+from services.console.wording import closing_verb
 from shared.contracts.vocabulary import ProductType
+from shared.wording import plural
 
 router = APIRouter(prefix="/exits/bulk")
 

@@ -12,7 +12,8 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_client import Json
 from services.console.bulk_changes import BulkChange, BulkFilter, BulkForm, FilterText, positions, skips
 from services.console.context import Context, OperatorForm, Visitor
-from services.console.wording import REASONS, plural, words
+from services.console.wording import REASONS, words
+from shared.wording import plural
 
 router = APIRouter(prefix="/exits/withdraw/bulk")
 

@@ -16,9 +16,10 @@ from services.console.actions import Action, Choice, TextField, carry_out, show
 from services.console.api_client import Json
 from services.console.context import ConsoleContext, Context, OperatorForm, Visitor
 from services.console.sessions import Session
-from services.console.wording import DECISIONS, plural, words
+from services.console.wording import DECISIONS, words
 from shared.clock import TRADING_ZONE
 from shared.ids import new_id
+from shared.wording import plural
 
 router = APIRouter(prefix="/exits/{intent_id}")
 

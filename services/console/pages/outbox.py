@@ -16,7 +16,7 @@ from services.console.api_client import Api, Json
 from services.console.context import Answer, ConsoleContext, Context, OperatorForm, PostedForm, Visitor, attempt
 from services.console.live import Fragments, Look, SeenState, first_look, live_response
 from services.console.sessions import Session
-from services.console.wording import plural
+from shared.wording import plural
 
 router = APIRouter(prefix="/outbox")
 

@@ -25,12 +25,10 @@ from services.console.context import (
     attempt,
     distinct_faults,
 )
-from services.console.manual_exit import consequences, obstacle
 from services.console.pages.exits import ExitFilter
-from services.console.plan_levels import nearest_level
 from services.console.rule_story import holds, last_price, rule_rows
 from services.console.sessions import Session
-from services.console.trade_story import story, with_detections
+from services.console.trade_story import consequences, nearest_level, obstacle, story, with_detections
 from shared.contracts.trades import SYMBOL_PATTERN
 from shared.ids import new_id
 

@@ -12,7 +12,7 @@ import httpx
 
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import Unavailable
-from shared.http.clients import open_client
+from shared.http.clients import open_client, why_silent
 
 TIMEOUT_S = 5.0
 PAGE = 200
@@ -67,7 +67,7 @@ class ApprovedExits:
         try:
             answer = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise ExitsNotExecuted(f"exit-api does not answer: {error or type(error).__name__}") from error
+            raise ExitsNotExecuted(f"exit-api does not answer: {why_silent(error)}") from error
         if answer.status_code != expected:
             raise ExitsNotExecuted(f"exit-api answers {answer.status_code} to {method} {path}: {answer.text[:200]}")
         content: dict[str, Any] = answer.json()

@@ -15,7 +15,7 @@ from tests.unit.cli.results import Result
 Exitflow = Callable[..., Result]
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 CSV = re.compile(r"^```csv\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAMPLE_TRADE = "019abc00-0000-7000-8000-000000000001"
 SYMBOL = "NSE:INFY"
@@ -42,7 +42,7 @@ class DocumentedPage:
 
     def commands(self) -> list[list[str]]:
         """Return the words of each command, without `exitflow`."""
-        lines = [line for block in BLOCK.findall(self._text) for line in block.splitlines()]
+        lines = [line.strip() for block in BLOCK.findall(self._text) for line in block.splitlines()]
         return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("exitflow ")]
 
     def write_files(self) -> None:

@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 
-from tests.conftest import wanted_kafka
-from tests.integration.cli.documented_page import DocumentedPage
-from tests.support.servers import server_directory
+from deploy.compose.health_probe import SILENT, problem_of
+from shared.http.clients import direct
+from tests.integration.cli.local_stack import data_dir, run_apart
 from tests.support.waiting import wait_until
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]
-LIMIT_S = 200
-DOCS = Path(__file__).resolve().parents[3] / "docs"
-UNTRADED = "NSE:ITC"
-TUTORIAL = DOCS / "tutorial" / "first-exit.md"
-FIXTURE_PAGE = DOCS / "how-to" / "test-against-a-stack.md"
-
-
-def run_apart(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """`exitflow` in a process of its own, as the stack's parent must be."""
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli.main", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-        env={**os.environ},
-    )
-
-
-@pytest.fixture(scope="module")
-def data_dir() -> Iterator[str]:
-    """A running stack for the module's tests."""
-    with server_directory("cli") as directory, running_stack(str(directory / "stack")) as running:
-        yield running
-
-
-@contextmanager
-def running_stack(directory: str) -> Iterator[str]:
-    """A stack, stopped afterwards."""
-    started = run_apart("up", "--detach", "--data-dir", directory, "--kafka", wanted_kafka().value)
-    try:
-        assert started.returncode == 0, started.stderr
-        yield directory
-    finally:
-        assert run_apart("down", "--data-dir", directory).returncode == 0
+__all__ = ["data_dir"]
 
 
 def test_the_demo_closes_every_trade_and_everything_holds(data_dir: str) -> None:
@@ -124,42 +87,6 @@ def test_ladder_exits_each_leg_and_breakeven_stop_takes_rest(data_dir: str, exit
     closures = [step for step in closed["timeline"] if step["kind"] == "CLOSURE"]
     parts = [(step["leg"], step["quantity"], step["gross_pnl"]) for step in closures]
     assert parts == [(1, 50, "550.00"), (2, 25, "525.00"), (None, 25, "0.00")]
-
-
-def test_tutorial_ends_with_closed_trade_and_consistent_books(data_dir: str, exitflow: Exitflow) -> None:
-    at = ("--data-dir", data_dir)
-    commands = tutorial_commands()
-    assert [words[0] for words in commands] == [
-        *("status", "trades", "ticks", "trades"),
-        *("ticks", "exits", "trades", "check"),
-    ]
-    for words in commands:
-        if words[0] == "check":
-            wait_until(
-                lambda: "CLOSED" in exitflow("trades", "list", "--symbol", UNTRADED, *at).out, "the trade closes"
-            )
-        done = exitflow(*words, *at)
-        assert done.status == 0, (words, done.err)
-    closed = json.loads(exitflow("trades", "list", "--symbol", UNTRADED, *at, "--json").out)[0]
-    assert (closed["exit_price"], closed["gross_pnl"]) == ("1012.00", "1200.00")
-
-
-def test_other_teams_test_against_the_stack_as_documented(data_dir: str, tmp_path: Path) -> None:
-    (sample,) = re.findall(r"```python\n(.*?)```", FIXTURE_PAGE.read_text(), re.DOTALL)
-    (tmp_path / "test_sample.py").write_text(sample)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--exitflow-data-dir", data_dir]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    assert (ended.returncode, "1 passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr
-
-
-def tutorial_commands() -> list[list[str]]:
-    """Return the commands of the tutorial in its order, without starting and stopping the stack.
-
-    The symbol is one without trades of the demo: its last price would meet the target.
-    """
-    text = TUTORIAL.read_text().replace("NSE:INFY", UNTRADED)
-    lines = [line for line in text.splitlines() if line.startswith("exitflow ")]
-    return [words for line in lines if (words := shlex.split(line)[1:])[0] not in ("up", "down")]
 
 
 def test_the_same_key_opens_one_trade(data_dir: str, exitflow: Exitflow) -> None:
@@ -233,42 +160,53 @@ def test_the_status_shows_every_process_ready(data_dir: str, exitflow: Exitflow)
     assert {"postgres", "kafka", "relay", "exit-ticks", "exit-orders", "trade-fills"} <= names
 
 
-PAGES = {
-    "exit-in-legs.md": 3,
-    "hold-stops-at-the-broker.md": 8,
-    "limit-losses.md": 5,
-    "make-charges-final.md": 4,
-    "receive-postbacks.md": 3,
-    "apply-corporate-actions.md": 4,
-    "use-the-mcp-server.md": 1,
-    "load-calendars.md": 3,  # last: exits wait outside its hours
+FROZEN = {
+    "kafka": {"exit-ticks": "kafka", "trade-fills": "kafka", "paper-broker": "kafka", "relay": "Kafka does not answer"},
+    "paper-broker": {"paper-broker": SILENT, "exit-orders": "brokers: positions cannot be read: paper"},
+    "relay": {"relay": SILENT},
+    "trade-fills": {"trade-fills": SILENT},
+    "console": {"console": SILENT},
 }
-"""The how-tos of commands, and how many each has."""
-ELSEWHERE = {
-    "replay-a-market.md": "tests/unit/cli/test_replay_page.py",
-    "scale.md": "tests/integration/cli/test_tick_commands.py",
-}
-"""Pages whose commands need no stack, or one of their own."""
-REFUSED = {("accounts", "release"): "409 account_not_held"}
-"""Commands whose page begins with an event that may not have happened here."""
+"""By frozen process: each process concerned, and words of its problem. PostgreSQL: `test_database_faults.py`."""
+TOLD_WITHIN_S = 15
+ALIVE_WITHIN_S = 1.0
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_each_command_of_a_page_succeeds(
-    page: str, data_dir: str, exitflow: Exitflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    listed = exitflow("trades", "list", "--status", "CLOSED", "--data-dir", data_dir, "--json").out
-    symbol = f"NSE:PAGE{list(PAGES).index(page)}"
-    documented = DocumentedPage(page, exitflow, data_dir, symbol, json.loads(listed)[0]["trade_id"])
-    documented.write_files()
-    done = documented.run()
-    assert len(done) == PAGES[page]
-    for words, ended in done:
-        refusal = REFUSED.get((words[0], words[1]), "no refusal")
-        assert ended.status == 0 or refusal in ended.err, (words, ended.err)
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_frozen_process_is_told_by_all_concerned(data_dir: str, exitflow: Exitflow, name: str) -> None:
+    at = ("--data-dir", data_dir)
+    form = ("NSE:COALINDIA", "LONG", "1", "--entry", "500", "--stop-loss", "1")
+    assert exitflow("trades", "open", *form, "--key", "frozen", *at).status == 0
+    stack = json.loads((Path(data_dir) / "stack.json").read_text())
+    roots = {each: url.removesuffix("/metrics") for each, url in stack["metrics"].items()}
+
+    def told() -> bool:
+        return all(words in (problem_of(roots[each]) or "") for each, words in FROZEN[name].items())
+
+    with frozen(stack["processes"][name]):
+        wait_until(told, "every process concerned is unready and says why", TOLD_WITHIN_S)
+        assert {each for each in roots if each != name and not is_alive(roots[each])} == set()
+        found = json.loads(exitflow("doctor", *at, "--json").out)
+        assert {each["subject"] for each in found} >= FROZEN[name].keys()
+        shown = json.loads(exitflow("status", *at, "--json").out)["processes"]
+        assert {each["name"] for each in shown if not each["ready"]} >= FROZEN[name].keys()
+    wait_until(lambda: not any(map(problem_of, roots.values())), "all are ready again")
 
 
-def test_the_commands_of_every_page_are_run_somewhere() -> None:
-    pages = {page.name for page in (DOCS / "how-to").glob("*.md") if "\nexitflow " in page.read_text()}
-    assert pages == PAGES.keys() | ELSEWHERE.keys()
+def is_alive(root: str) -> bool:
+    """Return True if the process answers `/healthz` in time."""
+    return httpx.get(f"{root}/healthz", timeout=ALIVE_WITHIN_S, **direct(root)).is_success
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """While inside, the process and its children do not run."""
+    process = psutil.Process(pid)
+    stopped = [process, *process.children(recursive=True)]
+    for each in stopped:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in stopped:
+            each.resume()

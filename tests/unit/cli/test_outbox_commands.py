@@ -96,7 +96,7 @@ def test_a_dry_replay_lists_what_would_be_sent(
 ) -> None:
     shown = exitflow("outbox", "replay", *named, "--dry-run")
     assert shown.status == 0
-    assert "1 events of 1 keys would be sent" in shown.out and "e1" in shown.out
+    assert "to send: 1 event of 1 key, each key in order" in shown.out and "e1" in shown.out
     ((outbox, path, said),) = asked
     assert (outbox, path) == (WhichOutbox.EXIT, "/outbox/parked")
     assert query.items() <= said.items()  # type: ignore[attr-defined]  # a query

@@ -10,8 +10,8 @@ import pytest
 
 from services.console.charts import BAR_WIDTH, bars
 from services.console.pages.outbox import discard_consequences
-from services.console.plan_levels import nearest_level
 from services.console.readiness import ProcessProbes
+from services.console.trade_story import nearest_level
 from services.console.wording import duration, facts, money
 from shared.ids import new_id
 from tests.unit.console.conftest import Browser
@@ -304,7 +304,7 @@ def test_each_process_says_itself_whether_it_is_ready() -> None:
     assert found == [
         ("one", "ready", []),
         ("two", "not ready", ["kafka: no progress for 14 s"]),
-        ("three", "no answer", ["ConnectError"]),
+        ("three", "no answer", ["refused"]),
     ]
 
 

@@ -130,7 +130,7 @@ def test_the_book_without_exit_api_shows_its_trades(operator: Browser, apis: Fak
 def test_the_list_of_stops_shows_order_trigger_and_last_error(operator: Browser, apis: FakeApis) -> None:
     apis.answers[STOPS] = page(stop(), stop(symbol="NSE:TCS", **UNSENT, **SHORT), next="abc")
     html = operator.get("/exits/stops").text
-    for text in ("NSE:TCS", "988.00", "B7", "POSITION_SHORT", "the account holds less", "cursor=abc"):
+    for text in ("NSE:TCS", "988.00", "B7", "POSITION_SHORT", "The account holds less", "cursor=abc"):
         assert text in html
     assert listed(apis) == {"standing": "true", "limit": "25"}
 

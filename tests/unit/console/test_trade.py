@@ -106,7 +106,7 @@ def test_a_waiting_and_a_failed_exit_say_why() -> None:
     waiting = intent()
     failed = intent(status="FAILED", error_code="ORDER_REJECTED", error_message="no margin", ended_at=AT, gates=[])
     sentences = [step.sentence for step in story(trade(), [], [waiting, failed])]
-    assert "Stop loss exit written; it waits for Kill switch." in sentences
+    assert "Stop loss exit written; it waits for kill switch." in sentences
     assert "Stop loss exit ended as failed (Order rejected: no margin)." in sentences
 
 
@@ -114,7 +114,7 @@ def test_an_exit_held_for_a_time_says_until_when() -> None:
     held = {"until": AT, "detail": {"mode": "ALL"}}
     released = intent(gates=[{"gate": "KILL_SWITCH", "verdict": "PASS", "detail": {}, "held": held}])
     sentences = [step.sentence for step in story(trade(), [], [released])]
-    assert "Stop loss exit written; it waited for Kill switch." in sentences
+    assert "Stop loss exit written; it waited for kill switch." in sentences
     assert "Kill switch let the exit go on." in sentences
 
 

@@ -51,4 +51,4 @@ def test_unresponsive_process_is_not_ready_and_reason_is_given(directory: DataDi
     write_processes(directory.process_file, {"relay": running.model_copy(update={"problem": RESTARTING})})
     (relay,) = look_at(directory).processes
     assert relay.alive
-    assert relay.problem == f"does not answer (ConnectError) ({RESTARTING})"
+    assert relay.problem == f"does not answer (Connection refused) ({RESTARTING})"

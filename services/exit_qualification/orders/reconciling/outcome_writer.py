@@ -21,7 +21,7 @@ from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import OVERFILLED, RESIZED_AT_BROKER
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
-from services.exit_qualification.orders.reconciling.first_shares import first_shares
+from services.exit_qualification.orders.reconciling.told_fills import told
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, other_holders
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
@@ -253,7 +253,7 @@ def _within(intent: ExitIntent, fills: list[Fill], most: int) -> tuple[ExitInten
     """Return the intent and its fills up to `most` shares: what was filled beyond is no part of the trade."""
     if intent.filled_quantity <= most:
         return intent, fills
-    shares = first_shares(fills, most)
+    shares = told(fills, most)
     return replace(intent, **_filled_so_far(shares)), shares
 
 

@@ -1,4 +1,4 @@
-"""Fills of an event: shares filled beyond the trade's quantity are left out."""
+"""Fills in events: those of the trade, without shares filled beyond it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shared.contracts.exits import Fill
 
 
-def first_shares(fills: Sequence[Fill], most: int) -> list[Fill]:
+def told(fills: Sequence[Fill], most: int) -> list[Fill]:
     """Return the first `most` shares of the fills, in their order; the last fill may be cut."""
     parts, left = [], most
     for fill in fills:
