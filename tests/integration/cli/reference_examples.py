@@ -25,11 +25,11 @@ ENTRY, EVENT = "019abc…", "019def…"
 """Ids in the examples: of the command's subject, and of an event."""
 ABOUT_AN_EXIT: Final = ("exits show", "exits resolve", "exits withdraw")
 REFUSALS: Final = {
-    "trades plan": "409",
+    "trades plan": "(409 ",
     "corporate-actions reverse": "404 not_found",
-    "exits force": "409 conflict",
-    "exits resolve": "409 not_resolvable",
-    "exits withdraw": "409 conflict",
+    "exits force": "(409 ",
+    "exits resolve": "(409 ",
+    "exits withdraw": "(409 ",
     "accounts connect": "",
     "accounts release": "409 account_not_held",
     "ticks replay": "no tick on line 1201",
