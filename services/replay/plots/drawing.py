@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Anchor(StrEnum):
@@ -15,6 +16,35 @@ class Anchor(StrEnum):
     END = "end"
 
 
+class Colour(StrEnum):
+    """What is painted: each has a colour on a light ground, and one on a dark ground."""
+
+    GROUND = "ground"
+    INK = "ink"
+    GRID = "grid"
+    ZERO = "zero"
+    FIRST = "first"
+    SECOND = "second"
+
+
+LIGHT: Final = {
+    Colour.GROUND: "#ffffff",
+    Colour.INK: "#1f2933",
+    Colour.GRID: "#e4e7eb",
+    Colour.ZERO: "#7b8794",
+    Colour.FIRST: "#0b6e4f",
+    Colour.SECOND: "#b45309",
+}
+DARK: Final = {
+    Colour.GROUND: "#111827",
+    Colour.INK: "#e4e7eb",
+    Colour.GRID: "#323f4b",
+    Colour.ZERO: "#9aa5b1",
+    Colour.FIRST: "#34d399",
+    Colour.SECOND: "#fbbf24",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Line of one pixel."""
@@ -23,7 +53,7 @@ class Line:
     y1: float
     x2: float
     y2: float
-    colour: str
+    colour: Colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +64,7 @@ class Text:
     y: float
     words: str
     anchor: Anchor
-    colour: str
+    colour: Colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +73,7 @@ class Steps:
 
     points: Sequence[tuple[float, float]]
     ends: float
-    colour: str
+    colour: Colour
 
 
 Shape = Line | Text | Steps
@@ -51,7 +81,7 @@ Shape = Line | Text | Steps
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Shapes on white, in pixels."""
+    """Shapes on a plain ground, in pixels."""
 
     width: int
     height: int

@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from services.replay.plots.drawing import TEXT_SIZE, Anchor, Drawing, Line, Steps, Text
+from services.replay.plots.drawing import LIGHT, TEXT_SIZE, Anchor, Colour, Drawing, Line, Steps, Text
 
 _SCALE: Final = 2
 """Pixels of the picture for one of the drawing, in each direction."""
@@ -17,17 +17,17 @@ _ANCHORS: Final = {Anchor.START: "ls", Anchor.MIDDLE: "ms", Anchor.END: "rs"}
 
 def png(drawing: Drawing) -> bytes:
     """Return a drawing as a PNG file."""
-    image = Image.new("RGB", (drawing.width * _SCALE, drawing.height * _SCALE), "#fff")
+    image = Image.new("RGB", (drawing.width * _SCALE, drawing.height * _SCALE), LIGHT[Colour.GROUND])
     canvas = ImageDraw.Draw(image)
     font = ImageFont.load_default(TEXT_SIZE * _SCALE)
     for shape in drawing.shapes:
         match shape:
             case Line(x1, y1, x2, y2, colour):
-                canvas.line(_scaled((x1, y1), (x2, y2)), colour, _SCALE)
+                canvas.line(_scaled((x1, y1), (x2, y2)), LIGHT[colour], _SCALE)
             case Text(x, y, words, anchor, colour):
-                canvas.text(_scaled((x, y))[0], words, colour, font, _ANCHORS[anchor])
+                canvas.text(_scaled((x, y))[0], words, LIGHT[colour], font, _ANCHORS[anchor])
             case Steps():
-                canvas.line(_scaled(*_corners(shape)), shape.colour, 2 * _SCALE, joint="curve")
+                canvas.line(_scaled(*_corners(shape)), LIGHT[shape.colour], 2 * _SCALE, joint="curve")
     written = BytesIO()
     image.save(written, "png", optimize=True)
     return written.getvalue()
