@@ -3,6 +3,7 @@
 
 CREATE FUNCTION exit_qualification.exit_intents_beside_protective_stop() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 BEGIN
   PERFORM FROM open_trades t WHERE t.trade_id = NEW.trade_id FOR UPDATE;
@@ -18,6 +19,7 @@ $$;
 
 CREATE FUNCTION exit_qualification.exit_intents_check_quantity(of_trades uuid[]) RETURNS void
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 DECLARE
   over record;
@@ -45,6 +47,7 @@ COMMENT ON FUNCTION exit_qualification.exit_intents_check_quantity(of_trades uui
 
 CREATE FUNCTION exit_qualification.exit_intents_guard() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
@@ -87,6 +90,7 @@ $$;
 
 CREATE FUNCTION exit_qualification.exit_intents_inserted() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 DECLARE
   of_trades uuid[];
@@ -108,6 +112,7 @@ $$;
 
 CREATE FUNCTION exit_qualification.exit_intents_to_send() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 BEGIN
   PERFORM pg_notify('exit_intents_to_send', '');
@@ -117,6 +122,7 @@ $$;
 
 CREATE FUNCTION exit_qualification.exit_intents_wants_more() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 BEGIN
   PERFORM exit_intents_check_quantity(ARRAY[NEW.trade_id]);
@@ -132,6 +138,7 @@ COMMENT ON FUNCTION exit_qualification.exit_slot(exit_reason text, leg smallint)
 
 CREATE FUNCTION exit_qualification.generate_exit_episode(trade_id uuid, exit_reason text, cooldown interval) RETURNS bigint
     LANGUAGE sql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $_$
   SELECT episode_id FROM generate_exit_episodes(ARRAY[$1], ARRAY[$2], ARRAY[$3])
 $_$;
@@ -140,6 +147,7 @@ COMMENT ON FUNCTION exit_qualification.generate_exit_episode(trade_id uuid, exit
 
 CREATE FUNCTION exit_qualification.generate_exit_episodes(trade_ids uuid[], exit_reasons text[], cooldowns interval[]) RETURNS TABLE(trade_id uuid, exit_reason text, episode_id bigint)
     LANGUAGE sql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
   WITH given AS (
     INSERT INTO exit_episodes AS e (trade_id, exit_reason, last_episode_id, cooldown_until)
@@ -432,6 +440,7 @@ COMMENT ON FUNCTION exit_qualification.outbox_partitions() IS 'What stands behin
 
 CREATE FUNCTION exit_qualification.protective_stops_step() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 BEGIN
   IF OLD.status <> NEW.status AND NOT (OLD.status || '>' || NEW.status) = ANY (ARRAY[
@@ -462,6 +471,7 @@ $$;
 
 CREATE FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) RETURNS record
     LANGUAGE sql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 SELECT granted, limited_by, free_at
   FROM take_order_budget(of_broker, of_account, wanted, per_second, per_minute, per_day, 0, NULL)
@@ -471,6 +481,7 @@ COMMENT ON FUNCTION exit_qualification.take_order_budget(of_broker text, of_acco
 
 CREATE FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, unused integer, unused_at timestamp with time zone, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone, OUT taken_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql
+    SET search_path TO 'exit_qualification', 'pg_temp'
     AS $$
 DECLARE
   -- A grant and its order are apart by what a sender takes for the call, so windows are a tenth of a second wider.
@@ -995,7 +1006,7 @@ COMMENT ON COLUMN exit_qualification.market_quotes.buy_quantity IS 'quantity of 
 
 COMMENT ON COLUMN exit_qualification.market_quotes.wanted_at IS 'when a tick beyond the limits last asked for a new quote; null if none ever did';
 
-COMMENT ON COLUMN exit_qualification.market_quotes.wanted_of IS 'user broker to ask for it, of an open trade of the symbol';
+COMMENT ON COLUMN exit_qualification.market_quotes.wanted_of IS 'not used any more: any account is asked';
 
 CREATE TABLE exit_qualification.tick_symbols (
     symbol text NOT NULL,

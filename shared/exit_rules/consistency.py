@@ -21,8 +21,8 @@ def contradictory_pairs(states: States, direction: Direction) -> list[str]:
     """
     levels = [(str(reason), state.eventual) for (reason, leg), state in states.items() if leg is None]
     return [
-        f"{one} at {_market(first, direction)} and {other} at {_market(second, direction)} leave no price for a "
-        f"{direction} trade stays open"
+        f"{one} at {_market(first, direction)} and {other} at {_market(second, direction)} leave no price at "
+        f"which a {direction} trade stays open"
         for (one, first), (other, second) in combinations(levels, 2)
         if first is not None and second is not None and _cover_every_price(first, second)
     ]

@@ -38,9 +38,9 @@ class DirectionBook:
         return max(self._levels.nearest_below, self.marks.nearest_below)
 
     @property
-    def first_rule(self) -> RuleKey | None:
-        """Return one of the rules; None without one."""
-        return next(iter(self._states), None)
+    def has_rules(self) -> bool:
+        """Return whether a rule is watched."""
+        return bool(self._states)
 
     def put(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
         """Start to watch a rule."""

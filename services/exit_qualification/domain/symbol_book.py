@@ -250,9 +250,9 @@ class SymbolBook(TickClock):
         return fired
 
     @property
-    def first_trade(self) -> UUID | None:
-        """Return one of the symbol's trades; None without one."""
-        return next((key.trade_id for book in self._books.values() if (key := book.first_rule) is not None), None)
+    def has_trades(self) -> bool:
+        """Return whether the symbol has a trade."""
+        return any(book.has_rules for book in self._books.values())
 
     @property
     def is_unsaved(self) -> bool:

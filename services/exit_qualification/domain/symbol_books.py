@@ -53,11 +53,10 @@ class SymbolBooks:
         trade = self.trades.get(trade_id)
         return None if trade is None else self._books[trade.symbol]
 
-    def account_of(self, symbol: str) -> str | None:
-        """Return the user broker of one of a symbol's trades; None without a trade."""
+    def has_trades(self, symbol: str) -> bool:
+        """Return whether a trade of the symbol is evaluated."""
         book = self._books.get(symbol)
-        trade_id = None if book is None else book.first_trade
-        return None if trade_id is None else self.trades[trade_id].user_broker_id
+        return book is not None and book.has_trades
 
     def limit(self, limits: Mapping[str, CircuitLimits]) -> list[str]:
         """Refuse later ticks beyond the limits of their day; return the symbols with limits not as before.

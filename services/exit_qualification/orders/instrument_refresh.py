@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 FROM_TIME: Final = time(8, 30)
 """Brokers write the file of a day early in the morning, Asia/Kolkata."""
 RETRY_S: Final = 300.0
+FIRST_RETRY_S: Final = 10.0
+"""Pause before the next try while nothing was loaded ever: an installation's broker may start after this process."""
 CHUNK: Final = 5000
 """Instruments in one transaction; a file has about a hundred thousand."""
 
@@ -60,16 +62,18 @@ class InstrumentRefresh:
 
     def _is_due(self, broker: str) -> bool:
         with self._open_unit() as uow:
-            due = InstrumentRepository(uow.connection).claim_due(broker, due_since(self._clock.now()), RETRY_S)
+            due = InstrumentRepository(uow.connection).claim_due(
+                broker, due_since(self._clock.now()), RETRY_S, FIRST_RETRY_S
+            )
             uow.commit()
         return due
 
     def _load(self, broker: str, account: UserBroker) -> None:
-        """Load the instruments of a broker. A failure is recorded and tried again after RETRY_S."""
+        """Load the instruments of a broker. A failure is recorded, and tried again after a pause."""
         try:
             listed = self._brokers.port(account).instruments()
         except BrokerUnavailable as error:
-            log.warning("instruments of %s: %s; trying again in %.0f s", broker, error, RETRY_S)
+            log.warning("instruments of %s: %s; trying again later", broker, error)
             self._record(broker, error=str(error)[:2000])
             return
         self._store(listed.instruments)

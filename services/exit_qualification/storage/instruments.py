@@ -42,12 +42,14 @@ INSERT INTO instrument_loads (source, requested_at) SELECT DISTINCT broker, cloc
 ON CONFLICT (source) DO UPDATE SET requested_at = EXCLUDED.requested_at
 """)
 CLAIM_DUE = text("""
--- instrument_loads.claim_due: by one process, at most once in :retry_s seconds unless an operator asks
+-- instrument_loads.claim_due: by one process, at most once in :retry_s seconds unless an operator asks; before the
+-- first load once in :first_retry_s
 INSERT INTO instrument_loads AS l (source, tried_at) VALUES (:source, clock_timestamp())
 ON CONFLICT (source) DO UPDATE SET tried_at = clock_timestamp()
  WHERE l.requested_at > coalesce(l.tried_at, '-infinity')
     OR (coalesce(l.loaded_at < :due_since, true)
-        AND coalesce(l.tried_at < clock_timestamp() - make_interval(secs => :retry_s), true))
+        AND coalesce(l.tried_at < clock_timestamp() - make_interval(
+              secs => CASE WHEN l.loaded_at IS NULL THEN :first_retry_s ELSE :retry_s END), true))
 RETURNING source
 """)
 RECORD = text("""
@@ -110,9 +112,12 @@ class InstrumentRepository:
         """Let the order process load the instruments of every broker now."""
         self._connection.execute(REQUEST)
 
-    def claim_due(self, source: str, due_since: datetime, retry_s: float) -> bool:
-        """Return whether the caller must load a broker's instruments: it did not since `due_since`, or was asked to."""
-        parameters = {"source": source, "due_since": due_since, "retry_s": retry_s}
+    def claim_due(self, source: str, due_since: datetime, retry_s: float, first_retry_s: float) -> bool:
+        """Return whether the caller must load a broker's instruments: it did not since `due_since`, or was asked to.
+
+        Tries are `retry_s` apart at least, `first_retry_s` while none has succeeded.
+        """
+        parameters = {"source": source, "due_since": due_since, "retry_s": retry_s, "first_retry_s": first_retry_s}
         return self._connection.execute(CLAIM_DUE, parameters).one_or_none() is not None
 
     def record(self, source: str, *, instruments: int = 0, skipped: int = 0, error: str | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, TextClause, text
@@ -15,11 +15,11 @@ from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.storage.market_facts import GATE_ROWS_OF_MANY
 from services.exit_qualification.storage.unsent_exits import MOVABLE
 
-_ANY_ACCOUNT = "hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())::bigint))"
-"""Order of accounts, the same for all rows of a statement and another one each time.
+_ANY_ACCOUNT = """b.token_refused_at IS NOT NULL, b.user_broker_id = ANY (CAST(:silent AS text[])),
+          hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())::bigint))"""
+"""Order of accounts `b`, the same for all rows of a statement and another one each time; silent ones come last.
 
-A quote serves every account, so one is asked for each symbol, and few for all of them. The next time it is another one,
-because the first may not answer.
+A quote serves every account, so one is asked for each symbol, and few for all of them.
 """
 SOON = 0.5
 """Part of a price's fresh time after which exits still waiting need another one.
@@ -30,7 +30,7 @@ NEEDED_NOW = text(f"""
 -- market_quotes.needed_now: symbols with exits in need of a quote of the broker, or with a price soon too old, unless
 -- kill switch or account hold them; and symbols with a tick beyond limits of before
 WITH {MOVABLE}
-SELECT DISTINCT ON (b.symbol) b.user_broker_id, b.symbol FROM (
+SELECT DISTINCT ON (n.symbol) n.user_broker_id, n.symbol FROM (
   SELECT i.user_broker_id, i.symbol
     FROM movable i
     LEFT JOIN market_quotes q ON q.symbol = i.symbol
@@ -40,10 +40,12 @@ SELECT DISTINCT ON (b.symbol) b.user_broker_id, b.symbol FROM (
   UNION ALL
   SELECT a.user_broker_id, q.symbol
     FROM market_quotes q
-    JOIN user_brokers a ON a.user_broker_id = q.wanted_of AND a.status = 'CONNECTED'
+   CROSS JOIN (SELECT b.user_broker_id FROM user_brokers b WHERE b.status = 'CONNECTED'
+                ORDER BY {_ANY_ACCOUNT} LIMIT 1) AS a
    WHERE q.wanted_at > q.quoted_at AND q.quoted_at < clock_timestamp() - make_interval(secs => :every_s)
-) AS b
- ORDER BY b.symbol, {_ANY_ACCOUNT}
+) AS n
+  JOIN user_brokers b USING (user_broker_id)
+ ORDER BY n.symbol, {_ANY_ACCOUNT}
  LIMIT :limit
 """)  # noqa: S608  # the conditions of our own gates
 NEEDED_TODAY = text(f"""
@@ -69,12 +71,10 @@ ANY_WANTED = "EXISTS (SELECT FROM market_quotes WHERE wanted_at > quoted_at)"
 """Whether ticks wait for a quote, in SQL; an index has only such rows."""
 WANT = text("""
 -- market_quotes.want: a locked row is just being renewed
-UPDATE market_quotes q SET wanted_at = clock_timestamp(), wanted_of = w.user_broker_id
-  FROM unnest(CAST(:symbols AS text[]), CAST(:accounts AS text[])) AS w (symbol, user_broker_id)
- WHERE q.symbol = w.symbol
-   AND q.symbol IN (SELECT symbol FROM market_quotes
-                     WHERE symbol = ANY (CAST(:symbols AS text[])) ORDER BY symbol FOR UPDATE SKIP LOCKED)
-RETURNING q.symbol
+UPDATE market_quotes SET wanted_at = clock_timestamp()
+ WHERE symbol IN (SELECT symbol FROM market_quotes
+                   WHERE symbol = ANY (CAST(:symbols AS text[])) ORDER BY symbol FOR UPDATE SKIP LOCKED)
+RETURNING symbol
 """)
 ANSWERED = text("""
 -- market_quotes.answered
@@ -95,13 +95,16 @@ class QuoteRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def needed_now(self, every_s: float, limit: int) -> dict[str, list[str]]:
-        """Return the symbols with a waiting exit that a new quote could let pass, by the user broker to ask."""
-        return self._symbols(NEEDED_NOW, every_s, limit)
+    def needed_now(self, every_s: float, limit: int, silent: Sequence[str] = ()) -> dict[str, list[str]]:
+        """Return the symbols with a waiting exit that a new quote could let pass, by the user broker to ask.
 
-    def needed_today(self, every_s: float, limit: int) -> dict[str, list[str]]:
+        `silent` are accounts that did not answer lately: they are asked only where no other can be.
+        """
+        return self._symbols(NEEDED_NOW, every_s, limit, silent)
+
+    def needed_today(self, every_s: float, limit: int, silent: Sequence[str] = ()) -> dict[str, list[str]]:
         """Return symbols of open trades with a last quote older than `every_s`, by the user broker to ask."""
-        return self._symbols(NEEDED_TODAY, every_s, limit)
+        return self._symbols(NEEDED_TODAY, every_s, limit, silent)
 
     def upsert(self, quotes: Sequence[Quote]) -> None:
         """Store quotes, in one statement."""
@@ -119,13 +122,12 @@ class QuoteRepository:
             },
         )
 
-    def want(self, accounts: Mapping[str, str]) -> list[str]:
-        """Ask for a new quote of each symbol, by the user broker to ask; return the symbols asked for.
+    def want(self, symbols: Sequence[str]) -> list[str]:
+        """Ask for a new quote of each symbol, of any account; return the symbols asked for.
 
         A symbol without a quote, or with a locked one, is left out.
         """
-        values = {"symbols": list(accounts), "accounts": list(accounts.values())}
-        return list(self._connection.execute(WANT, values).scalars())
+        return list(self._connection.execute(WANT, {"symbols": list(symbols)}).scalars())
 
     def answered(self, symbols: Sequence[str]) -> list[str]:
         """Return those of these symbols with a quote from after they were asked for."""
@@ -137,9 +139,11 @@ class QuoteRepository:
         limits = {row.symbol: circuit_limits(row.day, row.lower_limit, row.upper_limit) for row in rows}
         return limits, max((row.quoted_at for row in rows), default=None)
 
-    def _symbols(self, statement: TextClause, every_s: float, limit: int) -> dict[str, list[str]]:
+    def _symbols(
+        self, statement: TextClause, every_s: float, limit: int, silent: Sequence[str]
+    ) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)
-        rows = self._connection.execute(statement, {"every_s": every_s, "limit": limit})
+        rows = self._connection.execute(statement, {"every_s": every_s, "limit": limit, "silent": list(silent)})
         for row in rows:
             found[row.user_broker_id].append(row.symbol)
         return found

@@ -154,7 +154,7 @@ class Evaluator:
         verdict = self._engine.on_tick(*tick)
         symbol, *_, arrived = tick
         if verdict.order is TickOrder.OUTSIDE:
-            if may_hold and self._engine.books.account_of(symbol) is not None:
+            if may_hold and self._engine.books.has_trades(symbol):
                 self._hold(message, tick)
             else:
                 result.outside.append(symbol)

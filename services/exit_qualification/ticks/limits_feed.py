@@ -65,7 +65,7 @@ class LimitsFeed:
         with look(self._database) as connection:
             quotes = QuoteRepository(connection)
             asked, overdue = held.asked, held.overdue(now_s)
-            self._ask(quotes, engine, held, now_s)
+            self._ask(quotes, held, now_s)
             answered = quotes.answered(asked) if asked else []  # before the limits, so they are those of the answer
             changed = self._read(quotes, engine)
         late = [symbol for symbol in overdue if symbol not in answered]
@@ -73,13 +73,12 @@ class LimitsFeed:
             log.warning("%s: no quote came; ticks beyond the known circuit limits are dropped", shown(late))
         return NewLimits(changed, [*answered, *late])
 
-    def _ask(self, quotes: QuoteRepository, engine: ExitSignalService, held: HeldTicks, now_s: float) -> None:
+    def _ask(self, quotes: QuoteRepository, held: HeldTicks, now_s: float) -> None:
         unasked = held.unasked(now_s)
         if not unasked:
             return
         log.warning("%s: ticks are beyond the circuit limits; asking for a quote", shown(unasked))
-        accounts = {symbol: engine.books.account_of(symbol) for symbol in unasked}
-        held.ask(quotes.want({symbol: account for symbol, account in accounts.items() if account is not None}))
+        held.ask(quotes.want(unasked))
 
     def _read(self, quotes: QuoteRepository, engine: ExitSignalService) -> list[str]:
         limits, newest = quotes.limits_since(self._since)

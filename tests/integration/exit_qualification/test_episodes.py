@@ -41,6 +41,15 @@ def test_under_cooldown_there_is_no_episode(exit_engine: Engine) -> None:
     assert _generate(exit_engine, trade_id) is None
 
 
+def test_an_episode_does_not_depend_on_the_search_path(exit_engine: Engine) -> None:
+    """A database tool, a restore or an administrator's session has another one."""
+    trade_id = new_id()
+    with exit_engine.begin() as connection:
+        connection.execute(text("SET LOCAL search_path = ''"))
+        statement = text("SELECT exit_qualification.generate_exit_episode(:trade_id, 'TARGET', '1 minute')")
+        assert connection.execute(statement, {"trade_id": trade_id}).scalar() == 1
+
+
 def test_without_cooldown_episodes_count_up(exit_engine: Engine) -> None:
     trade_id = new_id()
     assert [_generate(exit_engine, trade_id, NONE) for _ in range(3)] == [1, 2, 3]

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.market_facts import InstrumentTerms
-from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh, due_since
+from services.exit_qualification.orders.instrument_refresh import FIRST_RETRY_S, RETRY_S, InstrumentRefresh, due_since
 from services.exit_qualification.storage.instruments import InstrumentLoad, InstrumentRepository
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from shared.clock import SystemClock
@@ -81,6 +81,32 @@ def test_a_failed_load_is_shown_and_not_repeated_at_once(
         InstrumentRepository(connection).request_loads()
     refresh.refresh_once()
     assert (load_of(exit_engine).error, load_of(exit_engine).instruments) == (None, 1)
+
+
+def test_a_first_load_is_tried_again_within_seconds(
+    exit_engine: Engine, refresh: InstrumentRefresh, broker: ScriptedBroker
+) -> None:
+    """On a new installation this process may start before its broker; later failures are five minutes apart."""
+    broker.is_down = True
+    refresh.refresh_once()
+    broker.is_down = False
+    tried(exit_engine, ago_s=FIRST_RETRY_S + 1)
+    refresh.refresh_once()
+    assert (load_of(exit_engine).error, load_of(exit_engine).instruments) == (None, 1)
+    first = load_of(exit_engine).loaded_at
+    with exit_engine.begin() as connection:
+        connection.execute(text("UPDATE instrument_loads SET loaded_at = loaded_at - interval '2 days'"))
+    for ago_s, is_repeated in ((FIRST_RETRY_S + 1, False), (RETRY_S + 1, True)):
+        tried(exit_engine, ago_s)
+        refresh.refresh_once()
+        assert (load_of(exit_engine).loaded_at > first) is is_repeated  # type: ignore[operator]  # both are set
+
+
+def tried(engine: Engine, ago_s: float) -> None:
+    """The last try is so long ago."""
+    with engine.begin() as connection:
+        at = {"at": datetime.now(UTC) - timedelta(seconds=ago_s)}
+        connection.execute(text("UPDATE instrument_loads SET tried_at = :at"), at)
 
 
 def test_field_omitted_from_file_keeps_stored_value(exit_engine: Engine) -> None:

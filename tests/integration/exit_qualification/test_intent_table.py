@@ -49,6 +49,14 @@ def test_the_guard_allows_every_legal_step_and_refuses_every_other(exit_engine: 
             connection.rollback()
 
 
+def test_the_guards_do_not_depend_on_the_search_path(exit_engine: Engine) -> None:
+    with exit_engine.connect() as connection:
+        put_intent(connection, IntentStatus.PENDING, None)
+        connection.execute(text("SET LOCAL search_path = ''"))
+        step = text("UPDATE exit_qualification.exit_intents SET status = 'APPROVED', version = version + 1")
+        assert connection.execute(step).rowcount == 1
+
+
 @pytest.mark.parametrize(
     ("change", "refusal"),
     [

@@ -80,7 +80,7 @@ def test_a_quote_asked_for_is_read_within_a_second(exit_engine: Engine) -> None:
     with exit_engine.begin() as connection:
         quotes = QuoteRepository(connection)
         quotes.upsert([Quote("NSE:INFY", Decimal(1000), Decimal(900), Decimal(1100))])
-        assert quotes.want({"NSE:INFY": "paper"}) == ["NSE:INFY"]
+        assert quotes.want(["NSE:INFY"]) == ["NSE:INFY"]
     clock.elapsed_s += 1
     with sent_statements() as statements:
         market_data.step()

@@ -116,15 +116,49 @@ def test_second_account_is_asked_when_first_gives_no_quote(
     broker.price(INFY, "985.00")
     brokers, down = Mock(), Mock(quotes=Mock(side_effect=BrokerUnavailable("quotes: down")))
     brokers.port.side_effect = lambda account: down if account.user_broker_id == "paper" else broker
-    refresh, asked = QuoteRefresh(open_unit, brokers, SystemClock()), 0
-    while not may_be_sent(exit_engine):
-        refresh.refresh_once()
-        asked += 1
-        assert brokers.port.call_count == asked, "one account in a step"
-        assert asked < 100, "the account that answers is asked in one of two steps"
+    refresh = QuoteRefresh(open_unit, brokers, SystemClock())
+    if refresh.refresh_once():
+        assert not may_be_sent(exit_engine), "the silent account was asked first, and the other one is at once"
+        assert refresh.refresh_once() is False
+    assert may_be_sent(exit_engine)
     calls = brokers.port.call_count
     refresh.refresh_once()
     assert brokers.port.call_count == calls, "the quote serves both accounts"
+
+
+def test_an_account_without_a_trade_is_asked_when_that_of_the_trade_is_silent(
+    scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
+) -> None:
+    """Ticks beyond the limits wait three seconds at most: any account's quote decides about them."""
+    with exit_engine.begin() as connection:
+        connection.execute(text(SECOND_ACCOUNT))
+    scenario.open_trade()
+    broker.price(INFY, "1120.00")
+    brokers, down = Mock(), Mock(quotes=Mock(side_effect=BrokerUnavailable("quotes: down")))
+    brokers.port.side_effect = lambda account: down if account.user_broker_id == "paper" else broker
+    refresh = QuoteRefresh(open_unit, brokers, SystemClock())
+    for _ in range(8):
+        quoted(exit_engine, "1100", timedelta(seconds=5))
+        with exit_engine.begin() as connection:
+            assert QuoteRepository(connection).want([INFY]) == [INFY]
+        if refresh.refresh_once():
+            assert refresh.refresh_once() is False
+        assert wanted(exit_engine) == {}
+    assert down.quotes.call_count <= 1, "a silent account is not asked again while another one answers"
+
+
+def test_the_only_account_is_asked_though_it_was_silent(
+    scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
+) -> None:
+    scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    tick_arrived(exit_engine, timedelta(seconds=60))
+    refresh = QuoteRefresh(open_unit, broker, SystemClock())
+    broker.is_down = True
+    assert [refresh.refresh_once() for _ in range(2)] == [True, False], "it has become silent, and then it was"
+    broker.is_down = False
+    broker.price(INFY, "985.00")
+    refresh.refresh_once()
+    assert may_be_sent(exit_engine)
 
 
 def test_refused_token_holds_all_account_exits_until_accepted(

@@ -50,11 +50,11 @@ def test_limits_of_another_day_say_nothing(day: int) -> None:
     assert evaluated(engine, tick("2000")).outside == []
 
 
-def test_the_account_of_a_symbol_has_a_trade() -> None:
+def test_a_symbol_has_trades_until_the_last_is_removed() -> None:
     engine = ExitSignalService()
-    assert engine.books.account_of(INFY) is None
+    assert not engine.books.has_trades(INFY)
     event = opened()
     evaluated(engine, trade(event), tick())
-    assert engine.books.account_of(INFY) == event.user_broker_id
+    assert engine.books.has_trades(INFY)
     engine.remove_trade(UUID(str(event.trade_id)))
-    assert engine.books.account_of(INFY) is None
+    assert not engine.books.has_trades(INFY)
