@@ -71,7 +71,7 @@ def test_history_up_down_up_gives_same_schema(history: str, empty_database: Data
 
 @pytest.mark.parametrize("history", HISTORIES)
 def test_functions_know_their_schema(history: str, empty_database: Database, admin: Engine) -> None:
-    """A trigger that depends on the session's search_path fails in an administrator's session, or for a restore."""
+    """An administrator or a restore has another search_path."""
     migrate(empty_database.migrator_url, history)
     with admin.connect() as connection:
         found = set(connection.execute(WITHOUT_SEARCH_PATH, {"schema": history}).scalars())

@@ -126,7 +126,7 @@ def test_second_account_is_asked_when_first_gives_no_quote(
     assert brokers.port.call_count == calls, "the quote serves both accounts"
 
 
-def test_an_account_without_a_trade_is_asked_when_that_of_the_trade_is_silent(
+def test_any_account_is_asked_when_one_is_silent(
     scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
 ) -> None:
     """Ticks beyond the limits wait three seconds at most: any account's quote decides about them."""
@@ -147,7 +147,7 @@ def test_an_account_without_a_trade_is_asked_when_that_of_the_trade_is_silent(
     assert down.quotes.call_count <= 1, "a silent account is not asked again while another one answers"
 
 
-def test_the_only_account_is_asked_though_it_was_silent(
+def test_the_only_account_is_asked_again(
     scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
 ) -> None:
     scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
