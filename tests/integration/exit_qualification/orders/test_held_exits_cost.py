@@ -17,7 +17,7 @@ from tests.integration.exit_qualification.orders.order_scenario import OrderScen
 HELD = 5
 LOOKS: dict[str, tuple[TextClause, dict[str, float]]] = {
     "due": (order_queues.TO_REQUALIFY, {"limit": 100}),
-    "quotes": (market_quotes.NEEDED_NOW, {"limit": 100, "every_s": 1.0}),
+    "quotes": (market_quotes.NEEDED_NOW, {"limit": 100, "every_s": 1.0, "silent": []}),
 }
 
 
