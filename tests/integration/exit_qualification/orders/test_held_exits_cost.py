@@ -15,7 +15,7 @@ from shared.postgres.engine import BY_INDEX
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 
 HELD = 5
-LOOKS: dict[str, tuple[TextClause, dict[str, float]]] = {
+LOOKS: dict[str, tuple[TextClause, dict[str, object]]] = {
     "due": (order_queues.TO_REQUALIFY, {"limit": 100}),
     "quotes": (market_quotes.NEEDED_NOW, {"limit": 100, "every_s": 1.0, "silent": []}),
 }
