@@ -1454,10 +1454,13 @@ COMMENT ON COLUMN exit_qualification.trade_adjustments.applied IS 'false while a
 
 CREATE TABLE exit_qualification.trade_holds (
     trade_id uuid NOT NULL,
-    held_until timestamp with time zone NOT NULL
+    held_until timestamp with time zone NOT NULL,
+    awaited_version integer
 );
 
 COMMENT ON TABLE exit_qualification.trade_holds IS 'Trades with terms being changed by a corporate action: until then, or until TradeAdjusted, no exit of them is sent';
+
+COMMENT ON COLUMN exit_qualification.trade_holds.awaited_version IS 'Until TradeAdjusted has told this version of the trade the hold goes on, beyond its time too; null: until its time';
 
 CREATE TABLE exit_qualification.user_brokers (
     user_broker_id text NOT NULL,

@@ -101,6 +101,7 @@ class CorporateActionService:
                 errors.append({"field": f"line {action.line}", "message": str(error)})
         if errors:
             raise CorporateActionRefused("no corporate action was applied", errors=errors)
+        _keep(uow, [each.trade_id for it in applied if it.changed for each in it.adjustments], holds)
         return applied
 
     def reverse(self, uow: UnitOfWork, action_id: UUID, act: Act, holds: ExitHolds | None) -> AppliedAction:
@@ -138,6 +139,7 @@ class CorporateActionService:
         scale = Scale(action.shares_before, action.shares_after).inverse
         self._adjust(uow, still_open, back, action, scale, action.effective_at + REVERSAL)
         audit(uow.connection, act, "corporate_action.reverse", str(action_id), before=_facts(action, back))
+        _keep(uow, [each.trade_id for each in back], holds)
         return AppliedAction(action, back)
 
     def _apply(self, uow: UnitOfWork, wanted: CorporateAction, act: Act, holds: ExitHolds | None) -> AppliedAction:
@@ -255,6 +257,13 @@ def _locked(uow: UnitOfWork, action: StoredAction, holds: ExitHolds | None) -> l
     if obstacle is not None:
         raise InvalidInput(obstacle)
     return trades
+
+
+def _keep(uow: UnitOfWork, trade_ids: Iterable[UUID], holds: ExitHolds | None) -> None:
+    """Let the holds last until the exits know the last change of each trade."""
+    if holds is not None:
+        after = TradeRepository(uow.connection).of_ids(sorted(set(trade_ids)))
+        holds.keep({trade_id: trade.plan_version for trade_id, trade in after.items()})
 
 
 def _facts(action: StoredAction, adjustments: Sequence[TradeAdjustment]) -> dict[str, object]:

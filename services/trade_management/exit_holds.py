@@ -8,12 +8,12 @@ from typing import Final
 from uuid import UUID
 
 from services.trade_management.domain.trade import StoredTrade
-from services.trade_management.live_exits import ExitsNotKnown, ExitStanding, LiveExits
+from services.trade_management.live_exits import ExitsNotKnown, ExitStanding, LiveExits, Versions
 
 log = logging.getLogger(__name__)
 
 HOLD_S: Final = 60
-"""Longest hold: exit-ticks ends it with the change of the trade, a moment after its commit."""
+"""Longest hold without a version: from the look at the exits to the change of their trades."""
 
 
 class ExitHolds:
@@ -53,8 +53,39 @@ class ExitHolds:
             return f"fills of trades {', '.join(behind)} are not booked yet; try again in a moment"
         return None
 
+    def keep(self, versions: Versions) -> None:
+        """Hold these trades until their exits know these versions, whatever becomes of the commit.
+
+        A commit without an answer may have happened, so nothing ends such a hold but the change itself. If it did not
+        happen, applying the action again brings the same version.
+
+        Raises
+        ------
+        ExitsNotKnown
+            exit-api does not answer, the holds had ended, or fills have been added since the exits were looked at. An
+            exit detected meanwhile is none of these: it waits for the end of the hold.
+        """
+        if self._hold_s is None or not versions:
+            return
+        try:
+            self._extend(versions)
+        except ExitsNotKnown:
+            self._withdraw(versions)  # an error may hide a stored hold
+            raise
+
+    def _extend(self, versions: Versions) -> None:
+        now = self._exits.standings(list(versions), self._hold_s, versions)
+        if not all(now[trade_id].follows(self._standings[trade_id]) for trade_id in versions):
+            raise ExitsNotKnown("exits of these trades have moved meanwhile; try again")
+
+    def _withdraw(self, versions: Versions) -> None:
+        try:
+            self._exits.standings(list(versions), 0, versions)
+        except ExitsNotKnown as error:
+            log.error("the exits of %d trades may be held until this action is applied again: %s", len(versions), error)
+
     def release(self) -> None:
-        """End the holds; if exit-api does not answer, they end by themselves."""
+        """End the holds without a version; if exit-api does not answer, they end by themselves."""
         if self._hold_s is None or not self._standings:
             return
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
@@ -18,6 +19,10 @@ TIMEOUT_S = 5.0
 PAGE = 200
 """Trades of a request: exit-api takes no more at once."""
 
+Versions = Mapping[UUID, int]
+"""Version of each trade after its change."""
+NO_VERSIONS: Versions = MappingProxyType({})
+
 
 class ExitsNotKnown(Unavailable):
     """exit-api does not tell the live exits, or does not hold them."""
@@ -27,26 +32,38 @@ class ExitsNotKnown(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class ExitStanding:
-    """Whether a trade has a live exit, and how much its exits have filled."""
+    """Whether a trade has a live exit, how much its exits have filled, and whether it was held before the look."""
 
     is_live: bool
     filled_quantity: int
+    was_held: bool = False
+
+    def follows(self, before: ExitStanding) -> bool:
+        """Return whether no order was sent and no fill recorded since an earlier look."""
+        return self.was_held and self.filled_quantity == before.filled_quantity
 
 
 class LiveExits(Protocol):
     """Source of live exits. Every method may raise ExitsNotKnown: nothing is known then."""
 
-    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
-        """Return the standing of each trade; before, hold new orders for so long, or end the holds with 0."""
+    def standings(
+        self, trade_ids: Sequence[UUID], hold_s: int | None, versions: Versions = NO_VERSIONS
+    ) -> Mapping[UUID, ExitStanding]:
+        """Return the standing of each trade; before, hold new orders for so long, or end the holds with 0.
+
+        Holds of trades with a version last until their exits know it.
+        """
         ...
 
 
 class UnknownExits:
     """Nothing is known, as there is no token for exit-api."""
 
-    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
+    def standings(
+        self, trade_ids: Sequence[UUID], hold_s: int | None, versions: Versions = NO_VERSIONS
+    ) -> Mapping[UUID, ExitStanding]:
         """Raise ExitsNotKnown."""
-        del trade_ids, hold_s
+        del trade_ids, hold_s, versions
         raise ExitsNotKnown("set EXITFLOW_LAST_PRICES_TOKEN: with it exit-api can be asked for exits")
 
 
@@ -56,15 +73,18 @@ class ExitApiExits:
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         self._client = open_client(url, {"Authorization": f"Bearer {token}"}, TIMEOUT_S, transport)
 
-    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
+    def standings(
+        self, trade_ids: Sequence[UUID], hold_s: int | None, versions: Versions = NO_VERSIONS
+    ) -> Mapping[UUID, ExitStanding]:
         """Return the standings, after the hold of all these trades."""
         found: dict[UUID, ExitStanding] = {}
         for first in range(0, len(trade_ids), PAGE):
-            found |= self._ask(trade_ids[first : first + PAGE], hold_s)
+            found |= self._ask(trade_ids[first : first + PAGE], hold_s, versions)
         return found
 
-    def _ask(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
-        wanted = {"trade_ids": [str(trade_id) for trade_id in trade_ids], "hold_s": hold_s}
+    def _ask(self, trade_ids: Sequence[UUID], hold_s: int | None, versions: Versions) -> Mapping[UUID, ExitStanding]:
+        awaited = {str(trade_id): versions[trade_id] for trade_id in trade_ids if trade_id in versions}
+        wanted = {"trade_ids": [str(trade_id) for trade_id in trade_ids], "hold_s": hold_s, "versions": awaited}
         try:
             answer = self._client.post("/exits/hold", json=wanted)
         except httpx.HTTPError as error:
@@ -74,7 +94,7 @@ class ExitApiExits:
         if answer.status_code != HTTPStatus.OK:
             raise ExitsNotKnown(f"exit-api answers {answer.status_code} when asked to hold exits")
         return {
-            UUID(item["trade_id"]): ExitStanding(item["is_live"], item["filled_quantity"])
+            UUID(item["trade_id"]): ExitStanding(item["is_live"], item["filled_quantity"], item["was_held"])
             for item in answer.json()["items"]
         }
 

@@ -213,6 +213,11 @@ class HoldTrades(_Body):
     hold_s: int | None = Field(
         None, ge=0, le=300, description="seconds without a new order; 0 ends it, null changes nothing"
     )
+    versions: dict[UUID, int] = Field(
+        default_factory=dict,
+        max_length=MOST_HELD,
+        description="versions of the trades after their change: until exits know these, the hold outlasts its seconds",
+    )
 
 
 class HeldTrade(BaseModel):
@@ -223,6 +228,7 @@ class HeldTrade(BaseModel):
     trade_id: UUID
     is_live: bool
     filled_quantity: int
+    was_held: bool = Field(description="whether a hold of the trade was in force before this request")
 
 
 class HeldTrades(BaseModel):

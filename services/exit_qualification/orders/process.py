@@ -36,6 +36,7 @@ from services.exit_qualification.orders.requalifying.requalification import Requ
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.sending.execution_watch import ExecutionWatch
+from services.exit_qualification.orders.sending.hold_watch import HoldWatch
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService, SenderHooks
 from services.exit_qualification.orders.sending.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
@@ -211,6 +212,7 @@ def _requalify(around: _Around) -> Callable[[], bool]:
     context, clock = around.context, around.context.clock
     requalification = Requalification(context, Rest(clock), partial(around.health.alive, REQUALIFIER))
     errors = AccountErrors(context.open_unit, context.terms.limits, around.brokers.forget_refused_token)
+    holds = HoldWatch(context.open_unit, around.health)
     residuals = ResidualExits(context, signal_management(around.settings, clock))
     announcements = BrokerAnnouncements(context.open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
     return in_turn(
@@ -218,6 +220,7 @@ def _requalify(around: _Around) -> Callable[[], bool]:
             around.activity.anything_unsent,
             clock,
             at_most_every(ERRORS_S, errors.note_once, clock),
+            at_most_every(ERRORS_S, holds.look_once, clock),
             requalification.requalify_once,
         ),
         at_most_every(RESIDUALS_S, residuals.exit_once, clock),

@@ -70,8 +70,8 @@ class TradeAdjustmentRepository:
         self._connection.execute(ADD, values)
 
     def apply(self, trade_ids: Collection[UUID]) -> set[int]:
-        """Change these trades, locked by the caller, as stored; end their holds, and return their partitions."""
+        """Change these trades, locked by the caller, as stored; return their partitions. Holds waiting for it end."""
         if not trade_ids:
             return set()
-        TradeHoldRepository(self._connection).release(trade_ids)
+        TradeHoldRepository(self._connection).end_of_adjusted(trade_ids)
         return set(self._connection.execute(APPLY, {"trade_ids": sorted(trade_ids)}).scalars())

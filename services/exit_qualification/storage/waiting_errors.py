@@ -1,4 +1,4 @@
-"""Errors that unsent exits show while they wait: of their account, of trade management, of a stop at the broker."""
+"""Errors of unsent exits while they wait for an account, trade management, a corporate action or a stop."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, TextClause, text
 
+from services.exit_qualification.storage.trade_holds import IN_FORCE
+
 AWAITS_TRADE_MANAGEMENT: Final = "AWAITS_TRADE_MANAGEMENT"
 AWAITS_MESSAGE: Final = "trade management has not asked for its execution; see /readyz of trade-fills"
 ACCOUNT_DISCONNECTED: Final = "ACCOUNT_DISCONNECTED"
 DISCONNECTED_MESSAGE: Final = "the user broker is DISCONNECTED; an operator must connect it"
+AWAITS_CORPORATE_ACTION: Final = "AWAITS_CORPORATE_ACTION"
 HELD_BY_STOP: Final = "PROTECTIVE_STOP"
 HELD_MESSAGE: Final = (
     "the broker holds the trade's protective stop; the exit is sent once its cancellation is confirmed"
@@ -66,6 +69,32 @@ NOTE_NOT_ASKED_FOR = _set_or_clear(
     "exit_intents i WHERE i.status = 'APPROVED'",
     "i.intent_id = ANY (CAST(:intent_ids AS uuid[]))",
 )
+NOTE_CHANGING = text(f"""
+-- waiting_errors.note_changing: approved exits show the corporate action of their trade, unless they show another error
+WITH waiting AS (
+  SELECT i.intent_id,
+         CASE WHEN h.trade_id IS NULL THEN NULL
+              WHEN h.awaited_version IS NOT NULL
+              THEN format('a corporate action has changed its trade; until exit-ticks has read version %s of the trade',
+                          h.awaited_version)
+              ELSE format('a corporate action is changing its trade; until %s at the latest',
+                          to_char(h.held_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) END AS why
+    FROM exit_intents i
+    LEFT JOIN trade_holds h ON h.trade_id = i.trade_id AND {IN_FORCE}
+   WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
+     AND (i.error_code = :code OR (i.error_code IS NULL AND h.trade_id IS NOT NULL))),
+changed AS (
+  SELECT i.intent_id, w.why FROM waiting w
+    JOIN exit_intents i ON i.intent_id = w.intent_id
+   WHERE i.error_message IS DISTINCT FROM w.why
+   ORDER BY i.intent_id
+   LIMIT :limit
+     FOR UPDATE OF i SKIP LOCKED)
+UPDATE exit_intents i
+   SET error_code = CASE WHEN c.why IS NOT NULL THEN :code END, error_message = c.why, version = i.version + 1
+  FROM changed c
+ WHERE i.intent_id = c.intent_id AND i.status = 'APPROVED'
+""")  # noqa: S608  # a condition of our own
 NOTE_HELD = _behind_stop(
     "waiting_errors.note_held: exits show that they wait for the cancellation of their trade's stop",
     "i.error_code IS NULL AND i.created_at < clock_timestamp() - interval '1 second'",
@@ -89,6 +118,10 @@ class WaitingErrorRepository:
     def note_not_asked_for(self, intent_ids: Collection[UUID]) -> None:
         """Set the error AWAITS_TRADE_MANAGEMENT of these approved exits, and clear it from all others."""
         self._note(NOTE_NOT_ASKED_FOR, AWAITS_TRADE_MANAGEMENT, AWAITS_MESSAGE, intent_ids=sorted(intent_ids))
+
+    def note_changing(self) -> None:
+        """Set the error AWAITS_CORPORATE_ACTION of approved exits of held trades, and clear it from all others."""
+        self._connection.execute(NOTE_CHANGING, {"code": AWAITS_CORPORATE_ACTION, "limit": LIMIT})
 
     def note_held_by_stop(self) -> None:
         """Let exits waiting for the cancellation of a stop show it as their error."""

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from services.trade_management.domain.trade import Trade
 from services.trade_management.exit_holds import HOLD_S
-from services.trade_management.live_exits import PAGE, ExitApiExits, ExitsNotKnown, ExitStanding
+from services.trade_management.live_exits import NO_VERSIONS, PAGE, ExitApiExits, ExitsNotKnown, ExitStanding, Versions
 from shared.clock import rfc3339
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.plan import ExitPlan
@@ -215,11 +215,23 @@ class ToldExits:
     def __init__(self) -> None:
         self.told: dict[UUID, ExitStanding] = {}
         self.holds: list[int | None] = []
+        self.kept: list[tuple[int | None, ...]] = []
+        self.moved: dict[UUID, ExitStanding] = {}
+        self.is_silent = False
 
-    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> dict[UUID, ExitStanding]:
+    def standings(
+        self, trade_ids: Sequence[UUID], hold_s: int | None, versions: Versions = NO_VERSIONS
+    ) -> dict[UUID, ExitStanding]:
         """Standing of each trade: without an exit unless told otherwise."""
-        self.holds.append(hold_s)
-        return {trade_id: self.told.get(trade_id, ExitStanding(False, 0)) for trade_id in trade_ids}
+        if versions:
+            self.kept.append((hold_s, *versions.values()))
+            if self.is_silent:
+                raise ExitsNotKnown("exit-api does not answer: timed out")
+            if hold_s:
+                self.told |= self.moved
+        else:
+            self.holds.append(hold_s)
+        return {trade_id: self.told.get(trade_id, ExitStanding(False, 0, was_held=True)) for trade_id in trade_ids}
 
 
 @pytest.fixture
@@ -253,6 +265,22 @@ def test_live_exits_and_fills_on_their_way_refuse_an_action(
     assert exits.holds == [None], "a dry run holds nothing"
     assert act(client, SPLIT, skip_exit_check=False).status_code == 200
     assert exits.holds == [None, HOLD_S], "exit-ticks ends the hold"
+    assert exits.kept == [(HOLD_S, 2)], "until it has read the new version"
+
+
+@pytest.mark.parametrize("moved", [ExitStanding(True, 0, was_held=False), ExitStanding(False, 10, was_held=True), None])
+def test_an_exit_moved_during_the_change_refuses_it(
+    client: TestClient, trade_engine: Engine, exits: ToldExits, moved: ExitStanding | None
+) -> None:
+    trade = open_trade(trade_engine)
+    if moved is None:
+        exits.is_silent = True
+    else:
+        exits.moved[trade.trade_id] = moved
+    refused = act(client, SPLIT, skip_exit_check=False)
+    assert (refused.status_code, refused.json()["code"]) == (503, "exits_not_known")
+    assert (exits.kept, exits.holds) == ([(HOLD_S, 2), (0, 2)], [HOLD_S, 0]), "withdrawn"
+    assert client.get("/corporate-actions").json()["items"] == []
 
 
 def test_a_reversal_holds_exits_too(client: TestClient, trade_engine: Engine, exits: ToldExits) -> None:
@@ -279,11 +307,12 @@ def test_exits_of_many_trades_are_asked_for_in_pages() -> None:
         ids = json.loads(request.content)["trade_ids"]
         sizes.append(len(ids))
         return httpx.Response(
-            200, json={"items": [{"trade_id": it, "is_live": False, "filled_quantity": 7} for it in ids]}
+            200,
+            json={"items": [{"trade_id": it, "is_live": False, "filled_quantity": 7, "was_held": True} for it in ids]},
         )
 
     found = ExitApiExits("http://exit-api", "token", httpx.MockTransport(answer)).standings(
         [UUID(int=n) for n in range(PAGE + 1)], HOLD_S
     )
     assert sizes == [PAGE, 1] and len(found) == PAGE + 1
-    assert found[UUID(int=PAGE)] == ExitStanding(False, 7)
+    assert found[UUID(int=PAGE)] == ExitStanding(False, 7, was_held=True)

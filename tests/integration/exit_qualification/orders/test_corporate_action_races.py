@@ -15,15 +15,18 @@ from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.orders.sending.hold_watch import CONDITION, HoldWatch
 from services.exit_qualification.storage.trade_adjustments import AdjustedTrade, TradeAdjustmentRepository
+from services.exit_qualification.storage.waiting_errors import AWAITS_CORPORATE_ACTION
 from services.trade_management.corporate_action_service import CorporateActionRefused, CorporateActionService
-from services.trade_management.live_exits import ExitApiExits, ExitStanding
+from services.trade_management.live_exits import NO_VERSIONS, ExitApiExits, ExitStanding, Versions
 from services.trade_management.markets import NoMarkets
 from shared.contracts.corporate_actions import CorporateAction
 from shared.contracts.trades import TradeAdjusted
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.postgres.audit import Act
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
+from shared.runtime.health import Health
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.exit_qualification.trade_management import TOKEN, TradeManagement, trade_management
 from tests.integration.trade_management import ledger
@@ -41,9 +44,11 @@ UPDATE exit_intents SET claimed_until = clock_timestamp(), version = version + 1
 CLOSED = text("SELECT status, quantity, gross_pnl FROM trades WHERE trade_id = :trade_id")
 ADJUSTED = text("""
 SELECT convert_from(payload, 'utf8') FROM outbox_event
- WHERE ce_type = 'io.exitflow.TradeAdjusted.v1' AND ce_subject = :trade_id
+ WHERE ce_type = 'io.exitflow.TradeAdjusted.v1' AND ce_subject = :trade_id ORDER BY id
 """)
 FILLED = text("SELECT coalesce(sum(quantity), 0) FROM exit_fills WHERE trade_id = :trade_id")
+
+EXPIRE = text("UPDATE trade_holds SET held_until = clock_timestamp()")
 
 Step = Callable[[], None]
 
@@ -62,9 +67,11 @@ class LookedAt:
     exits: ExitApiExits
     after: Sequence[Step] = ()
 
-    def standings(self, trade_ids: Sequence[UUID], hold_s: int | None) -> Mapping[UUID, ExitStanding]:
+    def standings(
+        self, trade_ids: Sequence[UUID], hold_s: int | None, versions: Versions = NO_VERSIONS
+    ) -> Mapping[UUID, ExitStanding]:
         """The answer of exit-api, a while ago."""
-        found = self.exits.standings(trade_ids, hold_s)
+        found = self.exits.standings(trade_ids, hold_s, versions)
         after, self.after = self.after, ()
         for step in after:
             step()
@@ -159,10 +166,14 @@ class Race:
     def follow(self) -> None:
         """exit-ticks follows the change."""
         for event in self.told():
-            with self.scenario.engine.begin() as connection:
-                adjustments = TradeAdjustmentRepository(connection)
-                adjustments.add([AdjustedTrade(event, 0)])
-                adjustments.apply([event.trade_id])
+            self.read(event)
+
+    def read(self, event: TradeAdjusted) -> None:
+        """exit-ticks reads one event."""
+        with self.scenario.engine.begin() as connection:
+            adjustments = TradeAdjustmentRepository(connection)
+            adjustments.add([AdjustedTrade(event, 0)])
+            adjustments.apply([event.trade_id])
 
     # the end
 
@@ -194,9 +205,15 @@ WHOLE = ("detect", "send", "fill", "reconcile", "book")
 SHORT = ("detect", "send", "cancel", "reconcile", "book")
 
 
+@pytest.mark.parametrize("is_late", [False, True])
 @pytest.mark.parametrize("names", [WHOLE, SHORT])
-def test_an_exit_and_a_split_agree_in_every_order(
-    exit_engine: Engine, trade_engine: Engine, broker: ScriptedBroker, trades: TradeManagement, names: Sequence[str]
+def test_an_exit_and_a_late_split_agree_in_every_order(
+    exit_engine: Engine,
+    trade_engine: Engine,
+    broker: ScriptedBroker,
+    trades: TradeManagement,
+    names: Sequence[str],
+    is_late: bool,
 ) -> None:
     scenario = OrderScenario(exit_engine, broker)
     looked = LookedAt(ExitApiExits("http://testserver", TOKEN, trades.way))
@@ -208,6 +225,9 @@ def test_an_exit_and_a_split_agree_in_every_order(
         for step in steps[:asked]:
             step()
         race.split(meanwhile=steps[asked:changed])
+        if is_late:
+            with exit_engine.begin() as connection:
+                connection.execute(EXPIRE)
         for step in steps[changed:followed]:
             step()
         race.follow()
@@ -238,5 +258,74 @@ def test_a_hold_ends_by_itself_and_at_once_if_asked(
     other = scenario.approved(symbol="NSE:TCS")
     exits.standings([other.trade_id], 300)
     with exit_engine.begin() as connection:
-        connection.execute(text("UPDATE trade_holds SET held_until = clock_timestamp()"))
+        connection.execute(EXPIRE)
+    assert scenario.sender.execute_next()
+
+
+def test_a_hold_ends_with_the_last_change(
+    exit_engine: Engine, trade_engine: Engine, broker: ScriptedBroker, trades: TradeManagement
+) -> None:
+    scenario, health = OrderScenario(exit_engine, broker), Health()
+    watch = HoldWatch(scenario.open_unit, health)
+    exits = ExitApiExits("http://testserver", TOKEN, trades.way)
+    race = Race(scenario, broker, trade_engine, LookedAt(exits), SYMBOL)
+    service = CorporateActionService(ledger.CLOCK, NoMarkets(), exits)
+    actions = [
+        CorporateAction.model_validate({"kind": kind, "symbol": SYMBOL, "ratio": ratio})
+        for kind, ratio in (("SPLIT", "1:10"), ("BONUS", "1:1"))
+    ]
+    with service.holding(check_exits=True, dry_run=False) as holds, ledger.unit_of_work(trade_engine) as uow:
+        service.apply(uow, actions, Act("test", "two changes"), holds)
+        uow.commit()
+    intent = scenario.detect(race.trade)
+    watch.look_once()
+    assert scenario.intent(intent).error_code == AWAITS_CORPORATE_ACTION
+    assert health.is_ready(), "its time is not over"
+    with exit_engine.begin() as connection:
+        connection.execute(EXPIRE)
+    exits.standings([race.trade.trade_id], 0)
+    first, last = race.told()
+    for event in (first, last):
+        assert not scenario.sender.execute_next()
+        watch.look_once()
+        assert set(health.problems()) == {CONDITION}
+        race.read(event)
+    watch.look_once()
+    assert health.is_ready()
+    assert scenario.intent(intent).error_code is None
+    assert scenario.sender.execute_next()
+    assert [order.quantity for order in race.orders()] == [last.quantity]
+
+
+def test_an_exit_says_until_when_it_is_held(
+    exit_engine: Engine, broker: ScriptedBroker, trades: TradeManagement
+) -> None:
+    scenario = OrderScenario(exit_engine, broker)
+    watch = HoldWatch(scenario.open_unit, Health())
+    exits = ExitApiExits("http://testserver", TOKEN, trades.way)
+    intent = scenario.approved()
+    exits.standings([intent.trade_id], 60)
+    watch.look_once()
+    shown = scenario.intent(intent)
+    assert shown.error_code == AWAITS_CORPORATE_ACTION
+    assert "at the latest" in (shown.error_message or "")
+    version = shown.version
+    watch.look_once()
+    assert scenario.intent(intent).version == version, "what is shown is not written again"
+    exits.standings([intent.trade_id], 0)
+    watch.look_once()
+    assert scenario.intent(intent).error_code is None
+
+
+def test_only_its_own_version_withdraws_a_hold(
+    exit_engine: Engine, broker: ScriptedBroker, trades: TradeManagement
+) -> None:
+    scenario = OrderScenario(exit_engine, broker)
+    exits = ExitApiExits("http://testserver", TOKEN, trades.way)
+    trade_id = scenario.approved().trade_id
+    exits.standings([trade_id], 60, {trade_id: 3})
+    for versions in ({}, {trade_id: 2}):
+        exits.standings([trade_id], 0, versions)
+        assert not scenario.sender.execute_next()
+    exits.standings([trade_id], 0, {trade_id: 3})
     assert scenario.sender.execute_next()
