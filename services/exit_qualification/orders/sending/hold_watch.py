@@ -8,6 +8,7 @@ from services.exit_qualification.storage.trade_holds import TradeHoldRepository
 from services.exit_qualification.storage.waiting_errors import WaitingErrorRepository
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.health import Health
+from shared.wording import plural
 
 CONDITION = "corporate-actions"
 """Health condition: no exit waits for the change of its trade beyond the time of its hold."""
@@ -31,11 +32,9 @@ class HoldWatch:
         self._may_be_noted = bool(held)
         late = [each for each in held if each.is_late]
         if late:
-            exits, first = sum(each.exits for each in late), late[0].trade_id
-            self._health.problem(
-                CONDITION,
-                f"{exits} exits wait for TradeAdjusted, the first of trade {first}; see exit-ticks and relay",
-            )
+            exits, first = plural(sum(each.exits for each in late), "exit"), late[0].trade_id
+            told = f"waiting for TradeAdjusted: {exits}, the first of trade {first}; see exit-ticks and relay"
+            self._health.problem(CONDITION, told)
         else:
             self._health.fine(CONDITION)
         return False
