@@ -37,7 +37,7 @@ from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
-from shared.postgres.hot_path import Answer, pipelined
+from shared.postgres.hot_path import Answer
 from shared.runtime.failpoints import Failpoint, failpoint
 
 NO_SYMBOLS: Final[Set[str]] = frozenset()
@@ -205,6 +205,7 @@ class TradeManagementService:
     def apply_fills(self, uow: UnitOfWork, reports: Sequence[FillReport], *, queued: bool = False) -> Applied:
         """Book fills, closures, charges, trades and their events in order, each once.
 
+        In the caller's pipeline it waits for the server once, before it knows the trades, if none was reduced before.
         Trades are locked first. The reports of a trade locked by another transaction are returned as waiting, and the
         caller stores them. A report already in the inbox changes nothing.
 
@@ -213,12 +214,12 @@ class TradeManagementService:
         queued:
             The reports come from the waiting place and are the first of their trades.
         """
-        wanted = {report.trade_id for report in reports}
-        trades = TradeRepository(uow.connection).lock(list(wanted))
-        held_up = self._held_up(uow, trades, wanted, queued=queued)
+        asked = _ask(uow, reports)
+        trades = asked.trades.get()
+        held_up = _held_up(uow, trades, asked, queued=queued)
         waiting = [nth for nth, report in enumerate(reports) if report.trade_id in held_up] if held_up else []
         sound, refusals = _judged_reports(uow, trades, reports, set(waiting))
-        booked = self._book(uow, trades, _unknown_to_inbox(uow, sound))
+        booked = self._book(uow, trades, _new_ones(uow, reports, sound, asked.fresh.get()))
         bookings = [booking for _, booking in booked]
         events = self._store(uow, bookings)
         failpoint(Failpoint.TRADES_AFTER_CLOSURE)
@@ -232,18 +233,10 @@ class TradeManagementService:
                 plans[report.trade_id] = self._after_leg(uow, booking, plans[report.trade_id], report.traceparent)
         return Applied(tuple(bookings), tuple(refusals), tuple(waiting))
 
-    def _held_up(self, uow: UnitOfWork, trades: Mapping[UUID, Trade], wanted: Set[UUID], *, queued: bool) -> set[UUID]:
-        """Return the wanted trades locked by others or with earlier reports waiting."""
-        others = wanted - trades.keys() if len(trades) < len(wanted) else ()
-        locked = TradeRepository(uow.connection).existing(others)
-        if queued:
-            return locked
-        # Read after locking the trades: a transaction removing waiting reports holds the trade's row.
-        return locked | WaitingFillRepository(uow.connection).trades_among(list(trades))
-
     def skip_discarded(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
         """Record discarded events in the inbox as processed: a late copy changes nothing."""
-        inbox.accept(uow.connection, CONSUMER, event_ids)
+        if event_ids:
+            inbox.ask_accept(uow.connection, CONSUMER, event_ids)
 
     def _book(
         self, uow: UnitOfWork, trades: dict[UUID, Trade], reports: Sequence[FillReport]
@@ -276,24 +269,16 @@ class TradeManagementService:
         return _json(after)
 
     def _store(self, uow: UnitOfWork, bookings: Sequence[Booking]) -> list[TradeEvent | None]:
-        """Store the bookings and return the event of each; PostgreSQL writes the fills while the events are made.
-
-        Raises
-        ------
-        Conflict
-            A fill is already stored for another trade.
-        """
+        """Store the bookings and return the event of each; PostgreSQL writes the fills while the events are made."""
         if not bookings:
             return []
         fills = [(booking.after.trade.trade_id, fill) for booking in bookings for fill in booking.recorded]
         closures = [(booking.after.trade.trade_id, booking.closure) for booking in bookings if booking.closure]
         last = {booking.after.trade.trade_id: booking.after for booking in bookings if booking.closure}
-        with pipelined(uow.connection):
-            recorded = TradeFillRepository(uow.connection).record(fills)
-            events = [_event(booking.after, booking.closure) if booking.closure else None for booking in bookings]
-            recorded.get()
-            TradeClosureRepository(uow.connection).add(closures)
-            TradeRepository(uow.connection).reduce(list(last.values()))
+        TradeFillRepository(uow.connection).record(fills)
+        events = [_event(booking.after, booking.closure) if booking.closure else None for booking in bookings]
+        TradeClosureRepository(uow.connection).add(closures)
+        TradeRepository(uow.connection).reduce(list(last.values()))
         return events
 
 
@@ -345,12 +330,50 @@ def _judged_reports(
     return sound, refusals
 
 
-def _unknown_to_inbox(uow: UnitOfWork, reports: Sequence[FillReport]) -> Sequence[FillReport]:
-    """Note the reports in the inbox, and return those that it did not know."""
-    fresh = inbox.accept(uow.connection, CONSUMER, [report.event_id for report in reports])
-    if len(fresh) == len(reports):
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Facts asked about reports.
+
+    Attributes
+    ----------
+    wanted, trades, queued:
+        Their trades, those of them locked now, and those with earlier reports waiting.
+    fresh:
+        The events new to the inbox; it knows all of them from now on.
+    """
+
+    wanted: Set[UUID]
+    trades: Answer[dict[UUID, Trade]]
+    queued: Answer[set[UUID]]
+    fresh: Answer[set[UUID]]
+
+
+def _ask(uow: UnitOfWork, reports: Sequence[FillReport]) -> _Asked:
+    """Lock the trades, then ask the rest: a transaction removing waiting reports holds the trade's row."""
+    wanted = {report.trade_id for report in reports}
+    return _Asked(
+        wanted,
+        TradeRepository(uow.connection).ask_lock(list(wanted)),
+        WaitingFillRepository(uow.connection).ask_trades_among(list(wanted)),
+        inbox.ask_accept(uow.connection, CONSUMER, [report.event_id for report in reports]),
+    )
+
+
+def _held_up(uow: UnitOfWork, trades: Mapping[UUID, Trade], asked: _Asked, *, queued: bool) -> set[UUID]:
+    """Return the wanted trades locked by others or with earlier reports waiting."""
+    others = asked.wanted - trades.keys() if len(trades) < len(asked.wanted) else ()
+    locked = TradeRepository(uow.connection).existing(others)
+    return locked if queued else locked | (asked.queued.get() & trades.keys())
+
+
+def _new_ones(
+    uow: UnitOfWork, reports: Sequence[FillReport], sound: Sequence[FillReport], fresh: Set[UUID]
+) -> Sequence[FillReport]:
+    """Return the sound reports new to the inbox, and let it forget new ones not booked now."""
+    if len(fresh) == len(sound) == len(reports):
         return reports
-    return [report for report in reports if report.event_id in fresh]
+    inbox.forget(uow.connection, CONSUMER, fresh - {report.event_id for report in sound})
+    return [report for report in sound if report.event_id in fresh]
 
 
 def _symbols_of_renamed(uow: UnitOfWork, found: Sequence[tuple[FillReport, Trade | None]]) -> Mapping[UUID, Set[str]]:
@@ -371,8 +394,9 @@ def _histories(uow: UnitOfWork, trades: Mapping[UUID, Trade]) -> dict[UUID, Trad
     reduced = [trade_id for trade_id, trade in trades.items() if not trade.is_whole]
     histories = {trade_id: TradeHistory(trade) for trade_id, trade in trades.items()}
     if reduced:
-        fills = TradeFillRepository(uow.connection).of_trades(reduced)
-        closures = TradeClosureRepository(uow.connection).of_trades(reduced)
+        asking_fills = TradeFillRepository(uow.connection).ask_of_trades(reduced)
+        asking_closures = TradeClosureRepository(uow.connection).ask_of_trades(reduced)
+        fills, closures = asking_fills.get(), asking_closures.get()
         for trade_id in reduced:
             parts = tuple(fills.get(trade_id, ())), tuple(closures.get(trade_id, ()))
             histories[trade_id] = TradeHistory(trades[trade_id], *parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -10,6 +12,8 @@ from psycopg._preparing import PrepareManager
 from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout  # the one public sign of a time-out of `Connection.wait`
 from psycopg.pq import TransactionStatus
+
+from shared.postgres.settled_pipeline import SettledPipeline
 
 KEEPALIVES: dict[str, Any] = {
     "keepalives_idle": 5,
@@ -114,6 +118,15 @@ class LimitedConnection(psycopg.Connection[Any]):
         connection.answer_s = answer_s
         connection.prepared_max = PREPARED_MAX
         return connection
+
+    @contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        """Send statements without waiting for each; at the end wait if something is unanswered."""
+        self._check_connection_ok()
+        if self._pipeline is None:
+            self._pipeline = SettledPipeline(self)
+        with super().pipeline() as pipeline:
+            yield pipeline
 
     def rollback(self) -> None:
         """Roll back. Without an error in the transaction, statements stay prepared.

@@ -109,7 +109,7 @@ def ask(
 
 @contextmanager
 def pipelined(connection: Connection) -> Iterator[None]:
-    """Let the server work on statements of `send` while the caller goes on; at the end wait for all of them.
+    """Let the server work on statements of `send` while the caller goes on; at the end all of them are answered.
 
     Within another pipeline of the connection, they are part of the outer one. `Connection.execute` must not be used
     inside: it expects each result at once.

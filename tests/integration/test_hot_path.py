@@ -18,7 +18,7 @@ from shared.postgres.engine import open_engine
 from shared.postgres.hot_path import fetch, pipelined, send, stream
 from shared.postgres.row_locks import is_lock_timeout, limit_lock_waits
 from tests.support.servers import Database
-from tests.support.statements import sent_statements
+from tests.support.statements import sent_statements, waits
 
 ADD = text(
     "INSERT INTO tick_symbols (symbol, partition, last_price, last_ts, last_seq) VALUES (:symbol, 0, 1, now(), 1)"
@@ -149,6 +149,25 @@ def test_a_pipeline_ends_transactions_it_has_not_waited_for(engine: Engine) -> N
         send(connection, ADD, {"symbol": "NSE:C"})
         connection.commit()
     assert stored(engine) == 2
+
+
+def test_a_pipeline_waits_at_its_end_for_unanswered_statements_alone(engine: Engine) -> None:
+    with engine.connect() as connection:
+        for is_asked_behind, expected in ((False, 1), (True, 2)):
+            with waits() as waited, pipelined(connection):
+                assert fetch(connection, NUMBERS, {"numbers": [7]}) == [(3, 7)]
+                if is_asked_behind:
+                    send(connection, COUNT, {})
+            assert len(waited) == expected, waited
+
+
+def test_a_pipeline_tells_an_error_behind_its_last_answer(engine: Engine) -> None:
+    with engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="division by zero"), pipelined(connection):
+            fetch(connection, COUNT, {})
+            send(connection, BROKEN, {})
+        connection.rollback()
+        assert fetch(connection, COUNT, {}) == [(0,)]
 
 
 def stored(engine: Engine) -> int:

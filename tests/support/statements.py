@@ -8,6 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg._connection_base import BaseConnection
+from psycopg._pipeline_base import BasePipeline
 
 
 @contextmanager
@@ -28,32 +30,29 @@ def sent_statements() -> Iterator[list[str]]:
 
 @contextmanager
 def waits() -> Iterator[list[str]]:
-    """While inside, this process's waits for the server: statements, and pipelines of statements."""
+    """While inside, this process's waits for the server: statements, and pipelines of statements.
+
+    The beginning of a transaction and its end are statements too.
+    """
     waited: list[str] = []
-    execute, sync, leave = psycopg.Cursor.execute, psycopg.Pipeline.sync, psycopg.Pipeline.__exit__
-    commit = psycopg.Connection.commit
+    execute, sync, command = psycopg.Cursor.execute, BasePipeline._enqueue_sync, BaseConnection._exec_command
 
     def executing(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **named: Any) -> psycopg.Cursor[Any]:
         if not cursor.connection.pgconn.pipeline_status:
             waited.append(str(query))
         return execute(cursor, query, *arguments, **named)
 
-    def syncing(pipeline: psycopg.Pipeline) -> None:
+    def syncing(pipeline: BasePipeline) -> None:
         waited.append("what a pipeline has so far")
         sync(pipeline)
 
-    def leaving(pipeline: psycopg.Pipeline, *error: Any) -> None:
-        waited.append("the rest of a pipeline")
-        leave(pipeline, *error)
-
-    def committing(connection: psycopg.Connection[Any]) -> None:
+    def commanding(connection: BaseConnection[Any], text: Any, *arguments: Any, **named: Any) -> Any:
         if not connection.pgconn.pipeline_status:
-            waited.append("COMMIT")
-        commit(connection)
+            waited.append(text.decode() if isinstance(text, bytes) else str(text))
+        return command(connection, text, *arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", executing)
-        patch.setattr(psycopg.Connection, "commit", committing)
-        patch.setattr(psycopg.Pipeline, "sync", syncing)
-        patch.setattr(psycopg.Pipeline, "__exit__", leaving)
+        patch.setattr(BasePipeline, "_enqueue_sync", syncing)
+        patch.setattr(BaseConnection, "_exec_command", commanding)
         yield waited

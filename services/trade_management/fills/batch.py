@@ -24,7 +24,8 @@ from shared.kafka.record_faults import fault_of, read_record
 from shared.outbox.signatures import TrustedKeys
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
-from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
+from shared.postgres.hot_path import pipelined
+from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class FillBatches:
         self._dead_letters.flush()
 
     def _transaction(self, batch: Sequence[Read]) -> None:
-        with self._open_unit() as uow:
+        with self._open_unit() as uow, pipelined(uow.connection):
             self._service.skip_discarded(
                 uow, [event.event_id for _, event in batch if isinstance(event, DiscardedEvent)]
             )
@@ -152,6 +153,7 @@ class FillBatches:
             self._end(uow, reports, applied)
 
     def _end(self, uow: UnitOfWork, reports: Sequence[tuple[Message, FillReport]], applied: Applied) -> None:
+        uow.flush()  # it waits for the rows: a batch refused by the database leaves no dead letters
         for refusal in applied.refusals:
             self._refuse(reports[refusal.nth][0], refusal.code, refusal.reason)
         # Before the commit: once the inbox knows an event, a second delivery does not send its dead letter.
@@ -221,7 +223,7 @@ class FillBatches:
         return False
 
     def _open_unit(self) -> UnitOfWork:
-        return UnitOfWork(self._engine, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
+        return UnitOfWork(self._engine, self._outbox)
 
     def _refuse_for(self, record: Message, error: Exception) -> None:
         fault = fault_of(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
@@ -26,6 +27,7 @@ from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import BY_INDEX
 from shared.postgres.pruning import Pruned
 from shared.postgres.revisions import TRADE_MANAGEMENT
+from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.catalogue import TRADE_FILLS
 from shared.runtime.health import Health
 from shared.runtime.process import ProcessSpec, RunningProcess
@@ -44,7 +46,8 @@ def build(process: RunningProcess) -> None:
         The database is not set, or trade management executes exits and has no token for it.
     """
     settings, health, clock = process.settings, process.health, process.clock
-    engine = process.open_database(settings.require_trade_database(), TRADE_MANAGEMENT, LOOPS, planner=BY_INDEX)
+    limits = replace(LOOPS, lock_ms=ROW_LOCK_TIMEOUT_MS)  # of the session: in each transaction it would be a statement
+    engine = process.open_database(settings.require_trade_database(), TRADE_MANAGEMENT, limits, planner=BY_INDEX)
     process.prune(engine, Pruned.INBOX, settings.inbox_keep_days)
     health.fine(FILLS)
     executor = exit_executor(settings, engine, health)

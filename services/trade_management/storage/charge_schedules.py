@@ -9,6 +9,10 @@ from sqlalchemy import Connection, select
 from services.trade_management.domain.charges import ChargeSchedule, Market, Rate, Rounding, Segment, Side
 from services.trade_management.models import ChargeScheduleRow
 from shared.contracts.vocabulary import Charge, ProductType
+from shared.postgres.hot_path import fetch
+
+_COLUMNS = tuple(ChargeScheduleRow.__table__.columns)
+ALL = select(*_COLUMNS)
 
 
 class ChargeScheduleRepository:
@@ -19,8 +23,9 @@ class ChargeScheduleRepository:
 
     def all(self) -> ChargeSchedule:
         """Return every row."""
-        rows = self._connection.execute(select(*ChargeScheduleRow.__table__.columns)).mappings()
-        return ChargeSchedule(tuple(_rate(dict(row)) for row in rows))
+        names = [column.name for column in _COLUMNS]
+        rows = fetch(self._connection, ALL, {})
+        return ChargeSchedule(tuple(_rate(dict(zip(names, row, strict=True))) for row in rows))
 
 
 _WORDS = {"product_type": ProductType, "charge": Charge, "side": Side, "rounding": Rounding}

@@ -16,7 +16,7 @@ from services.trade_management.models import TradeClosureRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Charge, ExitReason, Leg, ProductType
 from shared.ids import new_id
-from shared.postgres.hot_path import fetch, send
+from shared.postgres.hot_path import Answer, ask, send
 
 _STORED = ("nth", "exit_intent_id", "exit_reason", "quantity", "exit_price", "gross_pnl", "charges", "net_pnl",
            "final", "closed_at", "target_leg")  # fmt: skip
@@ -54,11 +54,11 @@ class TradeClosureRepository:
 
     def of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, list[Closure]]:
         """Return the closures of these trades, oldest first, without lines; omit trades without closures."""
-        found: dict[UUID, list[Closure]] = {}
-        for trade_id, *values in fetch(self._connection, OF_TRADES, {"trade_ids": list(trade_ids)}):
-            closure = _closure(dict(zip((*_STORED, "product_type", "entered_at"), values, strict=True)))
-            found.setdefault(trade_id, []).append(closure)
-        return found
+        return self.ask_of_trades(trade_ids).get()
+
+    def ask_of_trades(self, trade_ids: Sequence[UUID]) -> Answer[dict[UUID, list[Closure]]]:
+        """Ask for the result of `of_trades`."""
+        return ask(self._connection, OF_TRADES, {"trade_ids": list(trade_ids)}, _by_trade)
 
     def lines_of(self, trade_id: UUID) -> dict[int, dict[Leg, Lines]]:
         """Return the charges of each closure of a trade, by the closure's `nth` and leg."""
@@ -76,6 +76,14 @@ class TradeClosureRepository:
         }
         stored = {name: [getattr(closure, name) for _, closure in closures] for name in _STORED}
         send(self._connection, ADD, columns | stored)
+
+
+def _by_trade(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, list[Closure]]:
+    found: dict[UUID, list[Closure]] = {}
+    for trade_id, *values in rows:
+        closure = _closure(dict(zip((*_STORED, "product_type", "entered_at"), values, strict=True)))
+        found.setdefault(trade_id, []).append(closure)
+    return found
 
 
 def _closure(values: dict[str, Any]) -> Closure:

@@ -8,12 +8,19 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from services.trade_management.domain.adjustment import TradeTerms
 from services.trade_management.models import CorporateActionRow, TradeAdjustmentRow
 from shared.contracts.vocabulary import CorporateActionKind
 from shared.errors import NotFound
+from shared.postgres.hot_path import fetch
+
+SYMBOLS_OF = text("""
+-- trade_adjustments.symbols_of
+SELECT trade_id, before ->> 'symbol', after ->> 'symbol' FROM trade_adjustments
+ WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +133,8 @@ class CorporateActionRepository:
         """Return every symbol given to or taken from these trades by actions or their reversals."""
         if not trade_ids:
             return {}
-        before, after = (TradeAdjustmentRow.before["symbol"].astext, TradeAdjustmentRow.after["symbol"].astext)
-        query = select(TradeAdjustmentRow.trade_id, before, after)
         found: dict[UUID, set[str]] = {}
-        for trade_id, *symbols in self._connection.execute(query.where(TradeAdjustmentRow.trade_id.in_(trade_ids))):
+        for trade_id, *symbols in fetch(self._connection, SYMBOLS_OF, {"trade_ids": sorted(trade_ids)}):
             found.setdefault(trade_id, set()).update(symbols)
         return found
 

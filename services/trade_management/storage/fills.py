@@ -11,8 +11,7 @@ from sqlalchemy import Connection, text
 from services.trade_management.domain.fills import Fill
 from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason
-from shared.errors import Conflict
-from shared.postgres.hot_path import Answer, ask, fetch
+from shared.postgres.hot_path import Answer, ask, send
 
 _STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late",
            "target_leg")  # fmt: skip
@@ -32,8 +31,6 @@ SELECT * FROM unnest(CAST(:trade_id AS uuid[]), CAST(:intent_id AS uuid[]), CAST
                      CAST(:broker_trade_id AS text[]), CAST(:exit_reason AS text[]), CAST(:quantity AS bigint[]),
                      CAST(:price AS numeric[]), CAST(:filled_at AS timestamptz[]), CAST(:late AS boolean[]),
                      CAST(:target_leg AS smallint[]))
-ON CONFLICT (intent_id, broker_trade_id) DO NOTHING
-RETURNING broker_trade_id
 """)
 
 
@@ -45,24 +42,24 @@ class TradeFillRepository:
 
     def of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
         """Return all fills of these trades in recording order; omit trades without fills."""
-        found: dict[UUID, list[Fill]] = {}
-        for trade_id, *values in fetch(self._connection, OF_TRADES, {"trade_ids": list(trade_ids)}):
-            found.setdefault(trade_id, []).append(_fill(dict(zip(_STORED, values, strict=True))))
-        return found
+        return self.ask_of_trades(trade_ids).get()
 
-    def record(self, fills: Sequence[tuple[UUID, Fill]]) -> Answer[None]:
-        """Store (trade_id, fill) pairs, at least one.
+    def ask_of_trades(self, trade_ids: Sequence[UUID]) -> Answer[dict[UUID, list[Fill]]]:
+        """Ask for the result of `of_trades`."""
+        return ask(self._connection, OF_TRADES, {"trade_ids": list(trade_ids)}, _by_trade)
 
-        The answer raises `Conflict` if a fill is already stored for another trade: get it before the commit.
-        """
+    def record(self, fills: Sequence[tuple[UUID, Fill]]) -> None:
+        """Store (trade_id, fill) pairs, at least one; one already stored for another trade is an `IntegrityError`."""
         columns: dict[str, list[Any]] = {name: [getattr(fill, name) for _, fill in fills] for name in _STORED}
         columns["trade_id"] = [trade_id for trade_id, _ in fills]
-        return ask(self._connection, RECORD, columns, lambda stored: _require_all(len(fills), stored))
+        send(self._connection, RECORD, columns)
 
 
-def _require_all(count: int, stored: Sequence[tuple[Any, ...]]) -> None:
-    if len(stored) < count:
-        raise Conflict("a fill of this intent is stored for another trade")
+def _by_trade(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, list[Fill]]:
+    found: dict[UUID, list[Fill]] = {}
+    for trade_id, *values in rows:
+        found.setdefault(trade_id, []).append(_fill(dict(zip(_STORED, values, strict=True))))
+    return found
 
 
 def _fill(values: dict[str, Any]) -> Fill:

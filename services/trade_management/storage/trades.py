@@ -19,7 +19,7 @@ from services.trade_management.models import TradeRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import NotFound
-from shared.postgres.hot_path import fetch, send
+from shared.postgres.hot_path import Answer, ask, fetch, send
 
 _FACTS = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "quantity", "open_quantity",
           "entry_price", "entered_at", "status")  # fmt: skip
@@ -56,11 +56,9 @@ UPDATE trades
  WHERE trades.trade_id = u.trade_id
 """)
 
-CHANGE_PLAN = text("""
--- trades.change_plan
-UPDATE trades
-   SET exit_plan = :exit_plan, plan_version = plan_version + 1, updated_at = clock_timestamp(), version = version + 1
- WHERE trade_id = :trade_id
+PLANS = text("""
+-- trades.plans
+SELECT trade_id, exit_plan FROM trades WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
 """)
 
 LOCK_ROWS = text("""
@@ -103,6 +101,14 @@ UPDATE trades
 
 _COLUMNS = tuple(column for column in TradeRow.__table__.columns if column.name != "version")
 _COLUMN_NAMES = tuple(column.name for column in _COLUMNS)
+CHANGE_PLAN = text(f"""
+-- trades.change_plan
+UPDATE trades
+   SET exit_plan = CAST(:exit_plan AS jsonb), plan_version = plan_version + 1, updated_at = clock_timestamp(),
+       version = version + 1
+ WHERE trade_id = CAST(:trade_id AS uuid)
+RETURNING {", ".join(_COLUMN_NAMES)}
+""")  # noqa: S608  # columns of our own
 INSERT = text(f"""
 -- trades.insert
 INSERT INTO trades ({", ".join(_FACTS)}, exit_plan)
@@ -173,8 +179,8 @@ class TradeRepository:
 
     def change_plan(self, trade_id: UUID, exit_plan: dict[str, Any]) -> StoredTrade:
         """Replace the plan of a locked trade, raise the plan's version and return the trade."""
-        self._connection.execute(CHANGE_PLAN, {"trade_id": trade_id, "exit_plan": Jsonb(exit_plan)})
-        return self.get(trade_id)
+        [row] = fetch(self._connection, CHANGE_PLAN, {"trade_id": trade_id, "exit_plan": Jsonb(exit_plan)})
+        return _stored(dict(zip(_COLUMN_NAMES, row, strict=True)))
 
     def lock_rows(self, trade_ids: Collection[UUID]) -> dict[UUID, StoredTrade]:
         """Return the existing trades and lock their rows in order until the transaction ends; wait for other locks."""
@@ -216,8 +222,7 @@ class TradeRepository:
         """Return the exit plans of these trades."""
         if not trade_ids:
             return {}
-        query = select(TradeRow.trade_id, TradeRow.exit_plan).where(TradeRow.trade_id.in_(sorted(trade_ids)))
-        return {row.trade_id: row.exit_plan for row in self._connection.execute(query)}
+        return dict(fetch(self._connection, PLANS, {"trade_ids": sorted(trade_ids)}))
 
     def page(self, wanted: WantedTrades) -> list[StoredTrade]:
         """Return at most `limit` trades, newest first."""
@@ -231,10 +236,10 @@ class TradeRepository:
             query = query.where(tuple_(TradeRow.created_at, TradeRow.trade_id) < tuple_(*wanted.after))
         return [_stored(dict(row._mapping)) for row in self._connection.execute(query)]
 
-    def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
+    def ask_lock(self, trade_ids: Sequence[UUID]) -> Answer[dict[UUID, Trade]]:
         """Lock the existing trades that others have not locked, until the transaction ends, without waiting."""
-        rows = fetch(self._connection, LOCK, {"trade_ids": list(trade_ids)})
-        return {row[0]: _locked(row) for row in rows}
+        values = {"trade_ids": list(trade_ids)}
+        return ask(self._connection, LOCK, values, lambda rows: {row[0]: _locked(row) for row in rows})
 
     def existing(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Return the existing trades, locked or not."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, send
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
@@ -19,8 +19,8 @@ ADD = text("""
 -- waiting_fills.add
 INSERT INTO waiting_fills (event_id, trade_id, topic, topic_partition, topic_offset, key, value, header_names,
                            header_values, why)
-VALUES (:event_id, :trade_id, :topic, :partition, :offset, :key, :value, CAST(:header_names AS text[]),
-        CAST(:header_values AS bytea[]), :why)
+VALUES (CAST(:event_id AS uuid), CAST(:trade_id AS uuid), :topic, :partition, :offset, CAST(:key AS bytea),
+        CAST(:value AS bytea), CAST(:header_names AS text[]), CAST(:header_values AS bytea[]), :why)
 ON CONFLICT (event_id) DO NOTHING
 """)
 TRADES_AMONG = text("""
@@ -104,14 +104,12 @@ class WaitingFillRepository:
 
     def add(self, records: Sequence[RecordedFill], why: str) -> None:
         """Append records in order; an event already waiting keeps its place."""
-        if records:
-            self._connection.execute(ADD, [_row(record) | {"why": why} for record in records])
+        for record in records:
+            send(self._connection, ADD, _row(record) | {"why": why})
 
-    def trades_among(self, trade_ids: Sequence[UUID]) -> set[UUID]:
-        """Return the trades with waiting records."""
-        if not trade_ids:
-            return set()
-        return {trade_id for (trade_id,) in fetch(self._connection, TRADES_AMONG, {"trade_ids": list(trade_ids)})}
+    def ask_trades_among(self, trade_ids: Sequence[UUID]) -> Answer[set[UUID]]:
+        """Ask for the trades with waiting records."""
+        return ask(self._connection, TRADES_AMONG, {"trade_ids": list(trade_ids)}, lambda rows: {it for (it,) in rows})
 
     def due(self) -> list[UUID]:
         """Return at most `MOST_TRADES` trades with a first record due for a retry, longest waiting first."""

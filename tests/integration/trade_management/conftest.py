@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -16,7 +17,9 @@ from services.trade_management.storage.user_brokers import UserBrokerRepository
 from shared.clock import SystemClock
 from shared.contracts.controls import UserBrokerChanged
 from shared.http.auth import Scope, store_token
+from shared.postgres.connection_limits import REQUESTS
 from shared.postgres.engine import open_engine
+from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.support.servers import Database
@@ -38,7 +41,8 @@ def user_broker(user_broker_id: str, status: Literal["CONNECTED", "DISCONNECTED"
 @pytest.fixture
 def trade_engine(database: Database) -> Iterator[Engine]:
     """The test's database with the trade role; user broker ``paper`` is known."""
-    engine = open_engine(database.trade_url, "trade_management", application="test")
+    limits = replace(REQUESTS, lock_ms=ROW_LOCK_TIMEOUT_MS)  # as trade-fills has it
+    engine = open_engine(database.trade_url, "trade_management", application="test", limits=limits)
     with engine.begin() as connection:
         UserBrokerRepository(connection).apply([user_broker("paper")])
     yield engine

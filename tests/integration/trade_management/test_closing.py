@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from confluent_kafka import Message
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
 
 from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.domain.fills import Fill
@@ -20,10 +21,10 @@ from shared.contracts.events import Event
 from shared.contracts.exits import ExitIntentCancelled, ExitIntentFilled, ExitIntentLateFill, ExitIntentPartiallyFilled
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
-from shared.errors import Conflict
 from shared.ids import new_id, new_traceparent
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
+from shared.postgres.hot_path import pipelined
 from tests.integration.trade_management.ledger import (
     CLOCK,
     SERVICE,
@@ -35,6 +36,8 @@ from tests.integration.trade_management.ledger import (
     stored,
     unit_of_work,
 )
+from tests.support.row_locks import held_row
+from tests.support.servers import Database
 from tests.support.signing import SIGNER, TRUSTED, signed
 
 Told = ExitIntentFilled | ExitIntentPartiallyFilled | ExitIntentCancelled | ExitIntentLateFill
@@ -62,7 +65,8 @@ def report(event: Told) -> FillReport:
 
 
 def apply(engine: Engine, reports: Sequence[FillReport]) -> Applied:
-    with unit_of_work(engine) as uow:
+    """Apply the reports in one transaction, as the consumer does."""
+    with unit_of_work(engine) as uow, pipelined(uow.connection):
         applied = SERVICE.apply_fills(uow, reports)
         uow.commit()
     return applied
@@ -235,11 +239,27 @@ def test_a_refused_event_is_accepted_once_its_trade_exists(trade_engine: Engine)
     assert stored(trade_engine, trade.trade_id)["status"] == "CLOSED"
 
 
-def test_a_fill_stored_for_another_trade_is_a_conflict(trade_engine: Engine) -> None:
+def test_the_inbox_knows_booked_reports_alone(database: Database, trade_engine: Engine) -> None:
+    known, held, booked = (open_trade(trade_engine) for _ in range(3))
+    before, waits, now = (report(Intent(trade).filled(execution())) for trade in (known, held, booked))
+    apply(trade_engine, [before])
+    unknown = replace(before, trade_id=new_id(), event_id=new_id())
+    rows_of = f"SELECT 1 FROM trades WHERE trade_id IN ('{known.trade_id}', '{held.trade_id}')"
+    with held_row(database.admin_url, "trade_management", rows_of):
+        applied = apply(trade_engine, [before, waits, unknown, now])
+    assert (applied.waiting, [refusal.nth for refusal in applied.refusals]) == ((0, 1), [2])
+    assert {row["event_id"] for row in rows(trade_engine, "SELECT event_id FROM inbox")} == {
+        before.event_id,
+        now.event_id,
+    }
+    assert apply(trade_engine, [waits]).bookings
+
+
+def test_a_fill_stored_for_another_trade_is_refused(trade_engine: Engine) -> None:
     trade, other = open_trade(trade_engine), open_trade(trade_engine)
     told = report(Intent(trade).filled(execution()))
     apply(trade_engine, [told])
-    with pytest.raises(Conflict):
+    with pytest.raises(IntegrityError):
         apply(trade_engine, [replace(told, trade_id=other.trade_id, event_id=new_id())])
     assert stored(trade_engine, other.trade_id)["status"] == "OPEN"
 

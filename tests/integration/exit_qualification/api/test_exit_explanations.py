@@ -63,7 +63,7 @@ def test_an_explanation_is_a_few_waits_for_the_database(client: TestClient, exit
     with sent_statements() as sent, waits() as waited:
         assert client.get(f"/exits/why/{trade_id}").status_code == 200
     assert len([statement for statement in sent if "api_tokens" not in statement]) == 10
-    assert waited == ["what a pipeline has so far", "the rest of a pipeline"]
+    assert waited == [*["what a pipeline has so far"] * 2, "ROLLBACK"]
 
 
 def test_an_unknown_trade_is_not_found(client: TestClient) -> None:

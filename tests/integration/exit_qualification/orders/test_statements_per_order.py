@@ -17,7 +17,7 @@ MOST_TO_SEND = 15
 MOST_TO_SEND_AND_FILL = 18
 """For a batch filled at once: the claim with its clearance, and one record of answers and fills."""
 
-MOST_WAITS = 8
+MOST_WAITS = 10
 """For the answers to these statements, each of which other work of a busy machine can come between."""
 
 MOST_TO_FILL = 14
