@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -12,8 +12,9 @@ from shared.contracts.events import Event
 from shared.outbox import after_commit
 from shared.outbox.after_commit import Emitted
 from shared.outbox.writing import Outbox
-from shared.postgres.hot_path import Answer, pipelined
-from shared.postgres.row_locks import limit_lock_waits
+from shared.postgres.hot_path import Answer, pipelined, send_commit
+
+T = TypeVar("T")
 
 
 class UnitOfWork:
@@ -21,24 +22,15 @@ class UnitOfWork:
 
     `commit` writes the emitted events to the outbox after every other row: outbox ids must follow the order in which
     their rows were locked. After the commit it calls the observers of these events (`shared.outbox.after_commit`), so a
-    counter never counts lost events. With `lock_timeout_ms`, a statement fails after waiting longer for a lock; see
-    `shared.postgres.row_locks`.
+    counter never counts lost events.
     """
 
     connection: Connection
 
-    def __init__(
-        self,
-        engine: Engine,
-        outbox: Outbox,
-        traceparent: str | None = None,
-        *,
-        lock_timeout_ms: int | None = None,
-    ) -> None:
+    def __init__(self, engine: Engine, outbox: Outbox, traceparent: str | None = None) -> None:
         self._engine = engine
         self._outbox = outbox
         self._traceparent = traceparent
-        self._lock_timeout_ms = lock_timeout_ms
         self._emitted: list[Emitted] = []
         self._written: list[Emitted] = []
         self._tracer = after_commit.tracer()
@@ -50,9 +42,6 @@ class UnitOfWork:
         self._written = []
         if self._tracer is not None:
             self._began_ns = self._tracer.begin()
-        if self._lock_timeout_ms is not None:
-            with pipelined(self.connection):  # sent together with the beginning of the transaction
-                limit_lock_waits(self.connection, self._lock_timeout_ms)
         return self
 
     def __exit__(
@@ -89,6 +78,24 @@ class UnitOfWork:
         else:
             self._write_and_commit(last)
         self._tell()
+
+    def commit_then(self, ask: Callable[[], Answer[T]]) -> T:
+        """Commit as `commit` does; return the answer to a statement sent right behind the commit.
+
+        Both are waited for once. The statement sees the committed rows and is no part of the transaction. Call it
+        within a pipeline.
+
+        Raises
+        ------
+        sqlalchemy.exc.DBAPIError
+            The commit failed, and the statement was not executed; or the statement alone failed, and no observer
+            was called.
+        """
+        self.flush()
+        send_commit(self.connection)
+        answer = ask().get()
+        self._tell()
+        return answer
 
     def _write_and_commit(self, last: Callable[[], Answer[Any]] | None) -> None:
         answer = None if last is None else last()

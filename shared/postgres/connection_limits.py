@@ -128,6 +128,11 @@ class LimitedConnection(psycopg.Connection[Any]):
         with super().pipeline() as pipeline:
             yield pipeline
 
+    def send_commit(self) -> None:
+        """Send the commit within a pipeline, without the wait of `commit` for its answer."""
+        with self.lock:
+            self.wait(self._exec_command(b"COMMIT"))
+
     def rollback(self) -> None:
         """Roll back. Without an error in the transaction, statements stay prepared.
 

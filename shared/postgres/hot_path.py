@@ -24,6 +24,8 @@ from sqlalchemy import Connection, Select, TextClause
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
+from shared.postgres.connection_limits import LimitedConnection
+
 _DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # the library does not type it
 
 T = TypeVar("T")
@@ -105,6 +107,20 @@ def ask(
 ) -> Answer[T]:
     """Execute a statement as `send` does, and read its rows once they are needed."""
     return Answer(send(connection, statement, parameters), read)
+
+
+def send_commit(connection: Connection) -> None:
+    """Send the commit within `pipelined`; an answer to the next statement proves it.
+
+    If the commit fails, the server ignores the statement, and its answer raises the error of the commit. The statement
+    is no part of a transaction.
+    """
+    driver = _driver_of(connection)
+    assert isinstance(driver, LimitedConnection)
+    try:
+        driver.send_commit()
+    except psycopg.Error as error:
+        raise _as_sqlalchemy_raises_it(error, "COMMIT", connection, driver) from error
 
 
 @contextmanager

@@ -253,12 +253,12 @@ class OrderClaims:
             submitting = IntentBatches(uow.connection).ask_submit(
                 [Submitted(*each) for each in passed], self._terms.claim, self._clock.now()
             )
-            reserving = commit_reserving(uow, self._terms.limits, at_once, self._clock)
+            reserved = commit_reserving(uow, self._terms.limits, at_once, self._clock)
         by_account: dict[str, list[Submission]] = defaultdict(list)
         for intent in submitting.get():
             submission = Submission(intent, sent_before[intent.intent_id], entered[intent.intent_id])
             by_account[intent.user_broker_id].append(submission)
-        return by_account, reserving.get(self._clock)
+        return by_account, reserved
 
     def _orders_at_once(
         self, intents: Sequence[ExitIntent], entered: Mapping[UUID, int], switches: Switches

@@ -11,7 +11,6 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.storage.order_budgets import (
     ALL_USED,
-    Grant,
     OrderBudgetRepository,
     OrderLimits,
     Unused,
@@ -20,7 +19,6 @@ from services.exit_qualification.storage.order_budgets import (
 from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
 from shared.clock import Clock
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.hot_path import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +52,31 @@ class Reservation:
 NOTHING_RESERVED = Reservation()
 
 
-@dataclass(frozen=True, slots=True)
-class AskedReservations:
-    """Reservations asked for at the end of a claim; they stand once it is committed."""
-
-    at_once: Mapping[UserBroker, Collection[ExitIntent]]
-    asked_s: float
-    granting: Answer[list[Grant]] | None = None
-    clearing: Answer[frozenset[UUID]] | None = None
-
-    def get(self, clock: Clock) -> dict[str, Reservation]:
-        """Return the reservation of each account, right after the answers."""
-        if self.granting is None or self.clearing is None:
-            return {}
-        fresh_until, cleared = clock.monotonic() + FRESH_S, self.clearing.get()
-        return {
-            account.user_broker_id: Reservation(
-                Unused(grant.granted, grant.taken_at),
-                self.asked_s,
-                fresh_until,
-                frozenset(it.intent_id for it in intents),
-                cleared,
-            )
-            for (account, intents), grant in zip(self.at_once.items(), self.granting.get(), strict=True)
-        }
-
-
 def commit_reserving(
     uow: UnitOfWork, limits: OrderLimits, at_once: Mapping[UserBroker, Collection[ExitIntent]], clock: Clock
-) -> AskedReservations:
+) -> dict[str, Reservation]:
     """Commit a claim, with the budget of the orders that leave at once; then read the switches, see `SendFence`.
 
-    All of it is in the caller's pipeline. The orders are given as they were before the claim.
+    All of it is in the caller's pipeline. The orders are given as they were before the claim. Return the reservation
+    of each account.
     """
-    asked_s = clock.monotonic()
     if not at_once:
         uow.commit()
-        return AskedReservations(at_once, asked_s)
+        return {}
+    asked_s = clock.monotonic()
     granting = OrderBudgetRepository(uow.connection, limits).ask_all(
         [Wanted(account, len(intents)) for account, intents in at_once.items()]
     )
-    uow.commit()
     claimed = [(intent.intent_id, intent.version + 1) for intents in at_once.values() for intent in intents]
-    return AskedReservations(at_once, asked_s, granting, SendFence(uow.connection).ask_may_still_be_sent(claimed))
+    cleared = uow.commit_then(lambda: SendFence(uow.connection).ask_may_still_be_sent(claimed))
+    fresh_until = clock.monotonic() + FRESH_S
+    return {
+        account.user_broker_id: Reservation(
+            Unused(grant.granted, grant.taken_at),
+            asked_s,
+            fresh_until,
+            frozenset(it.intent_id for it in intents),
+            cleared,
+        )
+        for (account, intents), grant in zip(at_once.items(), granting.get(), strict=True)
+    }

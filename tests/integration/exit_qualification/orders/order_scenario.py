@@ -59,7 +59,6 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.audit import Act
 from shared.postgres.engine import look
-from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.health import Health
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.lone_unit import LoneUnit
@@ -96,7 +95,7 @@ class OrderScenario:
 
     def __post_init__(self) -> None:
         self.open_unit: Callable[[], UnitOfWork] = partial(
-            LoneUnit, self.engine, Outbox(TopicNames(""), self.clock, SIGNER), lock_timeout_ms=ROW_LOCK_TIMEOUT_MS
+            LoneUnit, self.engine, Outbox(TopicNames(""), self.clock, SIGNER)
         )
         self.health = Health()
         self.skipped = SkippedTrades(self.health, self.clock)

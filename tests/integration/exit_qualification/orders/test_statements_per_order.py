@@ -11,16 +11,16 @@ from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, O
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.statements import sent_statements, waits
 
-MOST_TO_SEND = 15
+MOST_TO_SEND = 13
 """For a batch: the claim with its clearance, and the record of the broker's answers."""
 
-MOST_TO_SEND_AND_FILL = 18
+MOST_TO_SEND_AND_FILL = 16
 """For a batch filled at once: the claim with its clearance, and one record of answers and fills."""
 
-MOST_WAITS = 10
+MOST_WAITS = 6
 """For the answers to these statements, each of which other work of a busy machine can come between."""
 
-MOST_TO_FILL = 14
+MOST_TO_FILL = 12
 """For the orders of an account: the look, the fills and their outcomes."""
 
 STEPS = ["-- exit_intents.submit:", "-- order_budgets.take:", "-- exit_intents.may_still_be_sent:"]
