@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,13 +17,14 @@ from rich.console import Console
 from bench.relay.conditions import conditions
 from bench.relay.run import Plan as RelayPlan
 from bench.relay.servers import running_servers, work_directory
+from bench.ticks.burst import measure_bursts
 from bench.ticks.evaluation import measure_evaluation
 from bench.ticks.kafka_path import drain_bare, drain_worker, fill_topic, measure_start
+from bench.ticks.latency import measure_echo, measure_latency
 from bench.ticks.market import Mood, steps
 from bench.ticks.nautilus import MOST_TRADES, nautilus_us
-from bench.ticks.page import Row, page
+from bench.ticks.page import Part, Row, page
 from bench.ticks.place import ROOT, Places, fill_book
-from bench.ticks.readable import measure_bursts, measure_latency
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
 from shared.runtime.stopping import exit_on_sigterm
@@ -34,16 +34,6 @@ T = TypeVar("T")
 OUTPUT = ROOT / "docs" / "benchmarks"
 CONDITIONS = ("memory", "PostgreSQL", "Kafka", "Java", "Python")
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-class Part(StrEnum):
-    """Measurements for separate runs."""
-
-    ALONE = "alone"
-    DRAIN = "drain"
-    START = "start"
-    BURST = "burst"
-    LATENCY = "latency"
 
 
 @dataclass(frozen=True)
@@ -133,10 +123,10 @@ def _measure_alone(plan: Plan, rows: list[Row]) -> None:
         ticks = list(steps(min(plan.ticks, 200_000), mood))
         for trades in plan.trades:
             alone = measure_evaluation(trades, mood, ticks)
-            _add(rows, f"evaluation alone, {mood}", trades, cpu_us=alone.engine_us, load_us=alone.load_us)
-            _add(rows, f"naive loop, {mood}", trades, cpu_us=alone.naive_us)
+            _add(rows, Part.ALONE, f"evaluation alone, {mood}", trades, cpu_us=alone.engine_us, load_us=alone.load_us)
+            _add(rows, Part.ALONE, f"naive loop, {mood}", trades, cpu_us=alone.naive_us)
             if mood is Mood.QUIET and trades <= MOST_TRADES:
-                _add(rows, f"nautilus_trader, {mood}", trades, cpu_us=nautilus_us(trades, ticks))
+                _add(rows, Part.ALONE, f"nautilus_trader, {mood}", trades, cpu_us=nautilus_us(trades, ticks))
 
 
 def _measure_whole(plan: Plan, places: Places, clock: Clock, rows: list[Row]) -> None:
@@ -148,15 +138,16 @@ def _measure_whole(plan: Plan, places: Places, clock: Clock, rows: list[Row]) ->
         for mood in plan.moods:
             with places.fresh() as place:
                 fill_book(place, trades := max(plan.trades), mood)
-                _add(rows, f"start, {mood}", trades, **measure_start(place, trades, clock).figures)
+                _add(rows, Part.START, f"start, {mood}", trades, **measure_start(place, trades, clock).figures)
     if Part.BURST in plan.parts:
         with places.fresh() as place:
             for number, burst in enumerate(measure_bursts(place, plan.burst, clock), 1):
-                _add(rows, f"one tick exits all, burst {number}", burst.exits, **burst.figures)
+                _add(rows, Part.BURST, f"burst {number}", burst.exits, **burst.figures)
     if Part.LATENCY in plan.parts:
-        with places.fresh() as place:
-            found = measure_latency(place, plan.per_s, plan.probes, clock)
-            _add(rows, "tick to readable intent", found.probes, **found.figures)
+        for what, measure in (("echo, no database", measure_echo), ("tick to readable intent", measure_latency)):
+            with places.fresh() as place:
+                found = measure(place, plan.per_s, plan.probes, clock)
+                _add(rows, Part.LATENCY, what, plan.probes, **found.figures)
 
 
 def _measure_drain(plan: Plan, trades: int, mood: Mood, places: Places, clock: Clock, rows: list[Row]) -> None:
@@ -164,13 +155,13 @@ def _measure_drain(plan: Plan, trades: int, mood: Mood, places: Places, clock: C
         fill_book(place, trades, mood)
         ticks = fill_topic(place, steps(plan.ticks, mood))
         bare = drain_bare(place, ticks)
-        _add(rows, f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
+        _add(rows, Part.DRAIN, f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
         worker = drain_worker(place, ticks, clock)
-        _add(rows, f"worker, {mood}", trades, **worker.figures, of_bare=worker.per_s / bare.per_s)
+        _add(rows, Part.DRAIN, f"worker, {mood}", trades, **worker.figures, of_bare=worker.per_s / bare.per_s)
 
 
-def _add(rows: list[Row], what: str, trades: int, **figures: float) -> None:
-    rows.append(Row(what, trades, figures))
+def _add(rows: list[Row], part: Part, what: str, trades: int, **figures: float) -> None:
+    rows.append(Row(part, what, trades, figures))
     shown = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
     progress.print(f"{what}, {trades:,} trades: {shown}")
 

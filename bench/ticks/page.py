@@ -4,7 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
+
+class Part(StrEnum):
+    """Measurements for separate runs, each with a separate table."""
+
+    ALONE = "alone"
+    DRAIN = "drain"
+    START = "start"
+    BURST = "burst"
+    LATENCY = "latency"
+
+
+TITLES = {
+    Part.ALONE: "Evaluation alone",
+    Part.DRAIN: "Kafka to verdict",
+    Part.START: "Start with open trades",
+    Part.BURST: "One tick exits all trades of its symbol",
+    Part.LATENCY: "Single exits under a stream of ticks",
+}
 FIGURES = {
     "per_s": "ticks/s",
     "cpu_us": "CPU µs/tick",
@@ -23,9 +42,9 @@ FIGURES = {
     "ticks_per_s": "sent ticks/s",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
-    "to_log_ms": "p50 to the log",
-    "to_row_ms": "p50 to the row",
-    "to_reader_ms": "p50 to the reader",
+    "to_log_ms": "p50 to the log, ms",
+    "to_row_ms": "p50 to the row, ms",
+    "to_reader_ms": "p50 to the reader, ms",
 }
 _HEAD = """# The tick worker, measured
 
@@ -37,26 +56,32 @@ Written by `{command}`. One run, one PostgreSQL and one Apache Kafka, 1,000 symb
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: its name, the number of open trades, and its figures by name."""
+    """One measurement: its part, its name, the number of trades, and its figures by name."""
 
+    part: Part
     what: str
     trades: int
     figures: Mapping[str, float]
 
 
 def page(rows: Sequence[Row], conditions: Mapping[str, str], arguments: Sequence[str]) -> str:
-    """Return the page as Markdown."""
+    """Return the page as Markdown, with a table for each part."""
+    head = _HEAD.format(command=" ".join(["python -m bench.ticks", *arguments]))
+    parts = [(part, [row for row in rows if row.part is part]) for part in Part]
+    tables = "\n\n".join(f"## {TITLES[part]}\n{_table(found)}" for part, found in parts if found)
+    known = "\n".join(f"| {name} | {value} |" for name, value in conditions.items())
+    return f"{head}{tables}\n\n## Conditions\n| what | which |\n| --- | --- |\n{known}\n"
+
+
+def _table(rows: Sequence[Row]) -> str:
     used = [name for name in FIGURES if any(name in row.figures for row in rows)]
-    lines = [["what", "open trades", *(FIGURES[name] for name in used)]]
+    lines = [["what", "trades", *(FIGURES[name] for name in used)]]
     lines.append(["---"] * len(lines[0]))
     lines += [[row.what, f"{row.trades:,}", *(_shown(row.figures.get(name)) for name in used)] for row in rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    known = "\n".join(f"| {name} | {value} |" for name, value in conditions.items())
-    head = _HEAD.format(command=" ".join(["python -m bench.ticks", *arguments]))
-    return f"{head}{table}\n\n## Conditions\n| what | which |\n| --- | --- |\n{known}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _shown(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.2f}"

@@ -20,7 +20,7 @@ from bench.relay.servers import Servers
 from bench.relay.usage import cpu_seconds
 from bench.ticks.market import ENTRY, Mood, Step, money, only_tick, payload, plan_of, symbol_name, trade_id
 from deploy.local.processes.child import Child, Command, clean_environment
-from shared.contracts.topics import MARKET_TICKS, TopicNames
+from shared.contracts.topics import EXIT_INTENTS, MARKET_TICKS, TopicNames
 from shared.errors import Unavailable
 from shared.ids import new_id, new_secret
 from shared.instants import EPOCH
@@ -79,6 +79,11 @@ class Place:
     def ticks(self) -> str:
         """Return the topic of ticks."""
         return TopicNames(self.settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)
+
+    @property
+    def intents(self) -> str:
+        """Return the topic of intents."""
+        return TopicNames(self.settings.kafka_topic_prefix).on_cluster(EXIT_INTENTS)
 
     def producer(self, linger_ms: int = 1) -> Producer:
         """Return a producer; it fills larger batches the longer it lingers."""

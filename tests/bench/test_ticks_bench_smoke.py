@@ -24,5 +24,8 @@ def test_a_tiny_run_measures_everything_and_writes_its_page(tmp_path: Path) -> N
         "naive loop, volatile",
         "bare consume loop, volatile",
         "worker, volatile",
+        "burst 1",
+        "echo, no database",
+        "tick to readable intent",
     ):
         assert any(line.startswith(f"| {row} |") for line in lines), row
