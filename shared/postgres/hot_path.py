@@ -31,6 +31,7 @@ _DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # the li
 T = TypeVar("T")
 _PIPELINE: Final = "pipeline"
 _CURSOR: Final = "streamed"
+_STATEMENTS: Final = "a pipeline of statements"
 Statement = TextClause | Select[Any]
 
 
@@ -147,7 +148,24 @@ def pipelined(connection: Connection) -> Iterator[None]:
             finally:
                 del connection.info[_PIPELINE]
     except psycopg.Error as error:
-        raise _as_sqlalchemy_raises_it(error, "a pipeline of statements", connection, driver) from error
+        raise _as_sqlalchemy_raises_it(error, _STATEMENTS, connection, driver) from error
+
+
+def settle(connection: Connection) -> None:
+    """Wait within `pipelined` until every sent statement is answered.
+
+    Raises
+    ------
+    sqlalchemy.exc.DBAPIError
+        A statement failed: the first of them, as `fetch` raises it.
+    """
+    pipeline: psycopg.Pipeline | None = connection.info.get(_PIPELINE)
+    if pipeline is None:
+        return
+    try:
+        pipeline.sync()
+    except psycopg.Error as error:
+        raise _as_sqlalchemy_raises_it(error, _STATEMENTS, connection, _driver_of(connection)) from error
 
 
 def stream(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
 from uuid import UUID
 
 from confluent_kafka import Message
@@ -24,22 +24,15 @@ from shared.kafka.record_faults import fault_of, read_record
 from shared.outbox.signatures import TrustedKeys
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
-from shared.postgres.hot_path import pipelined
+from shared.postgres.hot_path import pipelined, settle
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 
 Read = tuple[Message, FillReport | DiscardedEvent]
-Outcome = FillReport | DiscardedEvent | Irrelevant | MalformedMessage
-"""The content of a record, or why it has none."""
-
-BATCH_RECORDS = 500
-"""Records of a transaction at most: beyond it a commit costs little for each record, and the locked trades would wait
-longer."""
-
-FIRST_RECORDS = 100
-"""Records of the first of several transactions at most: PostgreSQL has nothing to do while they are read."""
+Letter = tuple[Message, str, str]
+"""A record set aside, with code and reason."""
 
 LOCKED = "another transaction holds a row that its closure needs"
 
@@ -47,8 +40,7 @@ LOCKED = "another transaction holds a row that its closure needs"
 class FillBatches:
     """Applies batches of records. A rejected record goes to the dead letters; the others are applied.
 
-    While PostgreSQL works on a batch, a thread reads the next one: half of reading is verifying signatures, which needs
-    no lock of the interpreter.
+    Thread-safe, for batches without a trade in common.
     """
 
     def __init__(
@@ -66,47 +58,36 @@ class FillBatches:
         self._service = service
         self._dead_letters = dead_letters
         self._trusted = trusted
-        self._reader = ThreadPoolExecutor(1, "fills-reader")
+        self._setting_aside = threading.Lock()
+        self._numbering = threading.Lock()
 
-    def apply(self, records: Sequence[Message]) -> Iterator[Sequence[Message]]:
-        """Commit the effects of the records in batches; yield each batch, whose offsets may be committed from then on.
+    def apply(self, records: Sequence[Message]) -> None:
+        """Commit the effects of the records.
 
         Raises
         ------
         SQLAlchemyError, ExitflowError, KafkaException
-            Nothing of the batch was committed, or only a first part of it; it can be applied again.
+            Nothing was committed, or only a first part; the records can be applied again.
         """
-        batches = _in_batches(records)
-        read_each = self._reader.map if len(batches) > 1 else map
-        for batch, outcomes in zip(batches, read_each(self._read_all, batches), strict=True):
-            self._apply(outcomes)
-            yield batch
-
-    def _read_all(self, records: Sequence[Message]) -> list[tuple[Message, Outcome]]:
-        return [(record, self._read(record)) for record in records]
-
-    def _read(self, record: Message) -> Outcome:
-        try:
-            return read_record(read, record, self._trusted)
-        except MalformedMessage as error:
-            return error
-
-    def _apply(self, outcomes: Sequence[tuple[Message, Outcome]]) -> None:
-        readable = [kept for record, outcome in outcomes if (kept := self._keep(record, outcome)) is not None]
+        readable = self._readable(records)
         if readable:
             self._commit(readable)
-        else:
-            self._dead_letters.flush()
 
-    def _keep(self, record: Message, outcome: Outcome) -> Read | None:
-        """Return a record to act on; count an irrelevant one and refuse a malformed one."""
-        if isinstance(outcome, MalformedMessage):
-            self._refuse(record, outcome.code, str(outcome))
-            return None
-        if isinstance(outcome, Irrelevant):
-            IGNORED.labels(outcome.value).inc()
-            return None
-        return record, outcome
+    def _readable(self, records: Sequence[Message]) -> list[Read]:
+        """Return the records to act on; count irrelevant ones and set malformed ones aside."""
+        readable, letters = list[Read](), list[Letter]()
+        for record in records:
+            try:
+                found = read_record(read, record, self._trusted)
+            except MalformedMessage as error:
+                letters.append((record, error.code, str(error)))
+                continue
+            if isinstance(found, Irrelevant):
+                IGNORED.labels(found.value).inc()
+            else:
+                readable.append((record, found))
+        self._set_aside(letters)
+        return readable
 
     def _commit(self, batch: Sequence[Read]) -> None:
         """Commit a batch in one transaction; if a record fails or must wait, commit record by record."""
@@ -139,8 +120,7 @@ class FillBatches:
         if why is not None:
             self._store_waiting(read, why)
             return
-        self._refuse_for(read[0], error)
-        self._dead_letters.flush()
+        self._set_aside([_letter(read[0], error)])
 
     def _transaction(self, batch: Sequence[Read]) -> None:
         with self._open_unit() as uow, pipelined(uow.connection):
@@ -153,12 +133,12 @@ class FillBatches:
             self._end(uow, reports, applied)
 
     def _end(self, uow: UnitOfWork, reports: Sequence[tuple[Message, FillReport]], applied: Applied) -> None:
-        uow.flush()  # it waits for the rows: a batch refused by the database leaves no dead letters
-        for refusal in applied.refusals:
-            self._refuse(reports[refusal.nth][0], refusal.code, refusal.reason)
-        # Before the commit: once the inbox knows an event, a second delivery does not send its dead letter.
-        self._dead_letters.flush()
-        uow.commit()
+        if applied.refusals:
+            settle(uow.connection)  # a batch refused by the database leaves no dead letters
+            # Before the commit: once the inbox knows an event, a second delivery does not send its dead letter.
+            self._set_aside([(reports[each.nth][0], each.code, each.reason) for each in applied.refusals])
+        with self._numbering:  # in the database the wait for a symbol's numbers has a limit
+            uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
         booked = Booked.of(applied.bookings, (report for _, report in reports))
         booked.count(self._clock.now())
@@ -203,15 +183,15 @@ class FillBatches:
             if waiting is None:
                 return False
             record = message_of(waiting.record)
-            reread = None if refused else self._keep(record, self._read(record))
-            reports = [(record, reread[1])] if reread and isinstance(reread[1], FillReport) else []
+            readable = [] if refused else self._readable([record])
+            reports = [(record, event) for record, event in readable if isinstance(event, FillReport)]
             applied = self._service.apply_fills(uow, [report for _, report in reports], queued=True)
             if applied.waiting:
                 place.postpone(trade_id, LOCKED)
                 uow.commit()
                 return False
             if refused is not None:
-                self._refuse_for(record, refused)
+                self._set_aside([_letter(record, refused)])
             place.remove(waiting)
             self._end(uow, reports, applied)
             return True
@@ -225,23 +205,28 @@ class FillBatches:
     def _open_unit(self) -> UnitOfWork:
         return UnitOfWork(self._engine, self._outbox)
 
-    def _refuse_for(self, record: Message, error: Exception) -> None:
-        fault = fault_of(error)
-        assert fault is not None, "only faulty records are refused, not failures of dependencies"
-        log.error("record refused: %s", type(error).__name__)
-        self._refuse(record, fault.code, fault.reason)
+    def _set_aside(self, letters: Sequence[Letter]) -> None:
+        """Return once Kafka has the dead letters; each thread learns the fate of those it hands over.
 
-    def _refuse(self, record: Message, code: str, reason: str) -> None:
-        DEAD_LETTERS.labels(code).inc()
-        self._dead_letters.put(record, code, reason)
+        Raises
+        ------
+        Unavailable
+            It has not, or it refused some.
+        """
+        if not letters:
+            return
+        with self._setting_aside:
+            for record, code, reason in letters:
+                DEAD_LETTERS.labels(code).inc()
+                self._dead_letters.put(record, code, reason)
+            self._dead_letters.flush()
 
 
-def _in_batches(records: Sequence[Message]) -> list[Sequence[Message]]:
-    """Split records into batches in order: all in one if they fit, else a small one first."""
-    if len(records) <= BATCH_RECORDS:
-        return [records]
-    starts = range(FIRST_RECORDS, len(records), BATCH_RECORDS)
-    return [records[:FIRST_RECORDS], *(records[start : start + BATCH_RECORDS] for start in starts)]
+def _letter(record: Message, error: Exception) -> Letter:
+    fault = fault_of(error)
+    assert fault is not None, "only faulty records are refused, not failures of dependencies"
+    log.error("record refused: %s", type(error).__name__)
+    return record, fault.code, fault.reason
 
 
 def _symbol(read: Read) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.intent_log import IntentLog
+from services.trade_management.fills.lanes import FillLanes
 from services.trade_management.fills.reading import tells_approval
 from services.trade_management.metrics import BATCH_SECONDS
 from services.trade_management.trade_management_service import CONSUMER
@@ -24,6 +24,7 @@ from shared.kafka.consuming import (
     WatchedConsumer,
     first_offsets,
     next_offsets,
+    offset_of,
     partition_of,
     shown,
 )
@@ -38,7 +39,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 MOST_RECORDS = 4000
-"""Records of a step: several batches, so that each but the first is read while the one before is committed."""
+"""Records of a step: several batches of each lane."""
 MOST_STEP_S = 60.0
 """Time after which no further batch of a step is begun. If each of its records then has to wait for a lock, the next
 poll still comes within the 300 s after which Kafka gives the partitions to others."""
@@ -75,13 +76,13 @@ class FillConsumer:
         settings: Settings,
         engine: Engine,
         topic: str,
-        batches: FillBatches,
+        lanes: FillLanes,
         health: Health,
         clock: Clock,
         on_approved: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
-        self._batches = batches
+        self._lanes = lanes
         self._health = health
         self._clock = clock
         self._on_approved = on_approved
@@ -99,7 +100,7 @@ class FillConsumer:
         topics = self._log.begin()
         with WatchedConsumer(self._settings, CONSUMER, topics, self._health, self._clock) as consumer:
             membership = FillMembership(
-                consumer, self._log, self._batches, self._gaps, self._health, self._clock, stop, self._on_approved
+                consumer, self._log, self._lanes, self._gaps, self._health, self._clock, stop, self._on_approved
             )
             membership.subscribe()
             try:
@@ -123,7 +124,7 @@ class FillMembership:
         self,
         consumer: WatchedConsumer,
         log_: IntentLog,
-        batches: FillBatches,
+        lanes: FillLanes,
         gaps: GapReport,
         health: Health,
         clock: Clock,
@@ -132,7 +133,7 @@ class FillMembership:
     ) -> None:
         self._consumer = consumer
         self._log = log_
-        self._batches = batches
+        self._lanes = lanes
         self._gaps = gaps
         self._health = health
         self._clock = clock
@@ -201,22 +202,28 @@ class FillMembership:
         """Apply the records; return False if they have to wait. What a step is too short for is read again."""
         if not records:
             return True
-        began_s, applied = self._clock.monotonic(), 0
+        began_s = self._clock.monotonic()
         try:
-            for batch in self._batches.apply(records):
-                applied += len(batch)
-                self._note_applied(batch, began_s)
-                if self._clock.monotonic() - began_s >= MOST_STEP_S:
-                    break
+            with closing(self._lanes.apply(records)) as batches:
+                for batch in batches:
+                    self._note_applied(batch, began_s)
+                    if self._clock.monotonic() - began_s >= MOST_STEP_S:
+                        break
         except (SQLAlchemyError, ExitflowError, KafkaException) as error:
-            self._consumer.seek(first_offsets(records[applied:]))
+            left = self._read_rest_again(records)
             self._health.problem(FILLS, shown(error))
-            log.warning("%d records wait: %s", len(records) - applied, shown(error))
+            log.warning("%d records wait: %s", left, shown(error))
             self._back_off.wait(self._stop)
             return False
-        if applied < len(records):
-            self._consumer.seek(first_offsets(records[applied:]))
+        self._read_rest_again(records)
         return True
+
+    def _read_rest_again(self, records: Sequence[Message]) -> int:
+        """Seek back to the records of a step not applied; return their number."""
+        left = [record for record in records if offset_of(record) >= self._done.get(partition_of(record), 0)]
+        if left:
+            self._consumer.seek(first_offsets(left))
+        return len(left)
 
     def _note_applied(self, batch: Sequence[Message], began_s: float) -> None:
         self._back_off.reset()

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from services.trade_management.execution.exit_executor import exit_executor
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FILLS, FillConsumer
+from services.trade_management.fills.lanes import FillLanes
 from services.trade_management.fills.waiting_fills import WaitingFills
 from services.trade_management.trade_management_service import TradeManagementService
 from services.trade_management.user_brokers.feed import CONDITION as USER_BROKERS
@@ -69,7 +70,8 @@ def fill_consumer(
     """Return a consumer for the settings' environment, not started."""
     topics = TopicNames(settings.kafka_topic_prefix)
     batches = _batches(settings, engine, clock)
-    return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), batches, health, clock, on_approved)
+    lanes = FillLanes(batches.apply)
+    return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), lanes, health, clock, on_approved)
 
 
 def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clock) -> WaitingFills:

@@ -1,8 +1,10 @@
-"""The records of one poll are applied in batches: each is a transaction, read while the one before is committed."""
+"""The records of one poll are applied in batches, in two lanes of separate partitions."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 from typing import cast
 
 import pytest
@@ -11,8 +13,9 @@ from sqlalchemy import Engine
 
 from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.domain.trade import Trade
-from services.trade_management.fills import batch
+from services.trade_management.fills import lanes
 from services.trade_management.fills.batch import FillBatches
+from services.trade_management.fills.lanes import FillLanes
 from services.trade_management.trade_management_service import Applied, TradeManagementService
 from shared.clock import rfc3339
 from shared.contracts.events import Event
@@ -22,7 +25,7 @@ from shared.ids import new_id
 from shared.kafka.dead_letters import DeadLetters
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
-from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, stored
+from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows, stored
 from tests.support.signing import SIGNER, TRUSTED, signed
 
 SIZE = 2
@@ -56,7 +59,7 @@ class Failing(TradeManagementService):
         return super().apply_fills(uow, reports, queued=queued)
 
 
-def record(event: Event, *, forged: bool = False) -> Message:
+def record(event: Event, *, forged: bool = False, partition: int = 0) -> Message:
     """An event as Kafka delivers it."""
     value = event.payload()
     headers = {
@@ -70,7 +73,7 @@ def record(event: Event, *, forged: bool = False) -> Message:
     sent = signed(EXIT_INTENTS, event.key, value, headers)
     return Message(
         topic=EXIT_INTENTS,
-        partition=0,
+        partition=partition,
         offset=1,
         key=event.key.encode(),
         value=value + b" " if forged else value,
@@ -78,9 +81,9 @@ def record(event: Event, *, forged: bool = False) -> Message:
     )
 
 
-def batches(engine: Engine, service: TradeManagementService, letters: Letters) -> FillBatches:
+def steps(engine: Engine, service: TradeManagementService, letters: Letters) -> FillLanes:
     outbox = Outbox(TopicNames(""), CLOCK, SIGNER)
-    return FillBatches(engine, outbox, CLOCK, service, cast(DeadLetters, letters), TRUSTED)
+    return FillLanes(FillBatches(engine, outbox, CLOCK, service, cast(DeadLetters, letters), TRUSTED).apply)
 
 
 def closed(engine: Engine, trades: Sequence[Trade]) -> list[bool]:
@@ -89,9 +92,8 @@ def closed(engine: Engine, trades: Sequence[Trade]) -> list[bool]:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of `SIZE` records, the first of a step of one."""
-    monkeypatch.setattr(batch, "BATCH_RECORDS", SIZE)
-    monkeypatch.setattr(batch, "FIRST_RECORDS", 1)
+    """Batches of `SIZE` records."""
+    monkeypatch.setattr(lanes, "BATCH_RECORDS", SIZE)
 
 
 def test_step_applies_in_batches_and_refuses_forged_records(trade_engine: Engine) -> None:
@@ -100,9 +102,9 @@ def test_step_applies_in_batches_and_refuses_forged_records(trade_engine: Engine
     good = [record(Intent(trade).filled(execution())) for trade in trades]
     service, letters = Failing(), Letters()
     step = [good[0], forged[0], *good[1:3], forged[1], *good[3:]]
-    applied = list(batches(trade_engine, service, letters).apply(step))
+    applied = list(steps(trade_engine, service, letters).apply(step))
     assert [each for batch_ in applied for each in batch_] == step
-    assert service.sizes == [1, 1, 1, 2]
+    assert service.sizes == [1, 2, 1, 1]
     assert letters.codes == ["untrusted", "untrusted"]
     assert all(closed(trade_engine, trades))
 
@@ -112,11 +114,68 @@ def test_failed_batch_keeps_earlier_batches_and_rest_is_repeatable(trade_engine:
     step = [record(Intent(trade).filled(execution())) for trade in trades]
     applied: list[Message] = []
     with pytest.raises(Unavailable):
-        for done in batches(trade_engine, Failing(fails_at=2), Letters()).apply(step):
+        for done in steps(trade_engine, Failing(fails_at=2), Letters()).apply(step):
             applied += done
-    assert applied == step[:1]
-    assert closed(trade_engine, trades) == [True, False, False, False, False]
-    for _ in batches(trade_engine, Failing(), Letters()).apply(step):
+    assert applied == step[:2]
+    assert closed(trade_engine, trades) == [True, True, False, False, False]
+    for _ in steps(trade_engine, Failing(), Letters()).apply(step):
         pass
     assert all(closed(trade_engine, trades))
     assert [emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades] == [1] * 5
+
+
+class Meeting(TradeManagementService):
+    """Books a batch once one of another lane is at the same place."""
+
+    def __init__(self) -> None:
+        super().__init__(CLOCK)
+        self.both = threading.Barrier(2, timeout=20)
+
+    def apply_fills(self, uow: UnitOfWork, reports: Sequence[FillReport], *, queued: bool = False) -> Applied:
+        applied = super().apply_fills(uow, reports, queued=queued)
+        self.both.wait()
+        return applied
+
+
+def test_two_partitions_are_booked_at_a_time_each_in_order(trade_engine: Engine) -> None:
+    trades = [open_trade(trade_engine) for _ in range(4)]  # of one symbol: their events are numbered together
+    step = []
+    for nth, trade in enumerate(trades):
+        first, second = execution(40, nth=1), execution(60, nth=2)
+        intent = Intent(trade)
+        told = (intent.partially_filled(first), intent.filled(first, second))
+        step += [record(event, partition=nth % 2) for event in told]
+    applied = list(steps(trade_engine, Meeting(), Letters()).apply(step))
+    for partition in (0, 1):
+        own = [each for batch in applied for each in batch if each.partition() == partition]
+        assert own == [each for each in step if each.partition() == partition]
+    assert all(closed(trade_engine, trades))
+    numbers = rows(trade_engine, "SELECT sequence FROM outbox_event WHERE key = 'NSE:INFY' ORDER BY id")
+    assert [row["sequence"] for row in numbers] == sorted(row["sequence"] for row in numbers)
+    for trade in trades:
+        for name in ("TradePartiallyClosed", "TradeClosed"):
+            assert emitted(trade_engine, name, trade.trade_id) == 1
+
+
+def test_a_failed_lane_leaves_nothing_of_the_other_in_hand(trade_engine: Engine) -> None:
+    trades = [open_trade(trade_engine) for _ in range(6)]
+    step = [record(Intent(trade).filled(execution()), partition=nth % 2) for nth, trade in enumerate(trades)]
+    applied: list[Message] = []
+    with pytest.raises(Unavailable):
+        for done in steps(trade_engine, Failing(fails_at=2), Letters()).apply(step):
+            applied += done
+    before = closed(trade_engine, trades)
+    assert all(before[step.index(each)] for each in applied)
+    assert closed(trade_engine, trades) == before, "no thread goes on"
+    assert len(list(steps(trade_engine, Failing(), Letters()).apply(step))) == 4
+    assert [emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades] == [1] * 6
+
+
+def test_a_step_left_early_ends_the_batches_in_hand(trade_engine: Engine) -> None:
+    trades = [open_trade(trade_engine) for _ in range(8)]
+    step = [record(Intent(trade).filled(execution()), partition=nth % 2) for nth, trade in enumerate(trades)]
+    with closing(steps(trade_engine, Failing(), Letters()).apply(step)) as batches:
+        assert len(next(batches)) == SIZE
+    done = sum(closed(trade_engine, trades))
+    assert SIZE <= done < len(trades)
+    assert sum(closed(trade_engine, trades)) == done

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FillMembership
 from services.trade_management.fills.intent_log import IntentLog
+from services.trade_management.fills.lanes import FillLanes
 from shared.clock import SystemClock
 from shared.kafka import consuming
 from shared.kafka.consuming import WatchedConsumer
@@ -109,7 +109,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         membership = FillMembership(
             consumer,
             cast(IntentLog, None),
-            cast(FillBatches, applied),
+            cast(FillLanes, applied),
             cast(GapReport, NoGaps()),
             health,
             clock,
