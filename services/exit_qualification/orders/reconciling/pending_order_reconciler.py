@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +12,6 @@ from uuid import UUID
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import outcome_of_fills
-from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_readers import AccountReaders, raise_failures
 from services.exit_qualification.orders.brokers.port import BrokerPort, BrokerUnavailable
@@ -21,14 +19,13 @@ from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.context import OrderContext
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import (
-    OLDEST_UNKNOWN_SECONDS,
     ORDER_LIMIT_REACHED,
     POSITION_UNCLEAR,
     RESIZED_AT_BROKER,
-    UNDECIDABLE,
 )
 from services.exit_qualification.orders.reconciling.broker_books import BrokerBooks, Sighting, read_books, read_placed
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key
+from services.exit_qualification.orders.reconciling.late_fill_watch import LateFillWatch
 from services.exit_qualification.orders.reconciling.late_stop_fills import LateStopFills
 from services.exit_qualification.orders.reconciling.missing_orders import (
     DECIDED_BY_POSITION,
@@ -38,27 +35,19 @@ from services.exit_qualification.orders.reconciling.missing_orders import (
 )
 from services.exit_qualification.orders.reconciling.order_outcomes import AT_WORK, OrderOutcomes, filled_among
 from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
+from services.exit_qualification.orders.reconciling.pending_work import PendingWork, find_work
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, try_lock_exit
 from services.exit_qualification.orders.terms import POSTPONED
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
-from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from shared.clock import trading_day
 from shared.contracts.events import Event
-from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
-
-WHOLE_DAY = timedelta(days=2)
-"""Longer than any day of a broker's books."""
-
-LISTED_PAUSE = timedelta(milliseconds=1)
-"""Looks for late fills are so much further apart for each order in the books: reading one takes about 0.2 ms."""
 
 JUST_PLACED = timedelta(seconds=2)
 """Time for which an order is read alone, if all of its account's orders are as new."""
@@ -76,33 +65,6 @@ class _Account:
     books: BrokerBooks
     read_at: datetime
     cancels: list[tuple[ExitIntent, str]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Work:
-    """Intents, and ended stops, to look up, by user broker.
-
-    Attributes
-    ----------
-    fills_today:
-        Fills of today of those user brokers with fills never compared with whole books.
-    """
-
-    read_at: datetime
-    brokers: dict[str, UserBroker]
-    intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
-    stops: dict[str, list[ProtectiveStop]] = field(default_factory=lambda: defaultdict(list))
-    fills_today: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def accounts(self) -> list[str]:
-        """Return the accounts with books to read."""
-        return sorted(self.intents.keys() | self.stops.keys() | self.fills_today.keys())
-
-    def may_show(self, intent: ExitIntent, sent_at: datetime) -> bool:
-        """Return whether the books of the intent's broker must still show an order sent at this instant."""
-        day = BOOK_DAYS.get(self.brokers[intent.user_broker_id].broker)
-        return day is not None and day.same_books(sent_at, self.read_at)
 
 
 class PendingOrderReconciler:
@@ -129,13 +91,10 @@ class PendingOrderReconciler:
         self._readers = readers
         self._outcomes = outcomes
         self._on_progress = on_progress
+        self._late_fills = LateFillWatch(context.terms)
         self._late_stops = LateStopFills(context.open_unit, context.terms, context.skipped)
         self._seen_at: dict[UUID, datetime] = {}
         self._unclear: set[UUID] = set()
-        self._late_watched_at: datetime | None = None
-        self._all_late_watched_at: datetime | None = None
-        self._book_sizes: dict[str, int] = {}
-        self._compared_fills: dict[str, int] = {}
 
     def reconcile_once(self) -> bool:
         """Run one pass over every user broker with orders at work, side by side; without any, call no broker.
@@ -155,51 +114,25 @@ class PendingOrderReconciler:
         raise_failures(failures)
         return bool(work.accounts)
 
-    def _look(self) -> _Work:
+    def _look(self) -> PendingWork:
         with self._open_look() as connection:
-            queues = OrderQueues(connection)
-            now = queues.now()
-            at_broker = _at_broker(queues, now, self._terms.answer_wait)
-            within = self._late_fills_within(now)
-            ended, stops, fills = list[ExitIntent](), list[ProtectiveStop](), dict[str, int]()
-            if within is not None:
-                ended = queues.ended_today(BOOK_DAYS, within)
-                stops = ProtectiveStopRepository(connection).ended_today(BOOK_DAYS, within)
-            if within == WHOLE_DAY:
-                found = queues.fills_today(trading_day(now))
-                fills = {name: count for name, count in found.items() if count != self._compared_fills.get(name)}
-            brokers = SwitchRepository(connection).brokers() if at_broker or ended or stops or fills else []
-        work = _Work(now, {broker.user_broker_id: broker for broker in brokers}, fills_today=fills)
-        _gauge(at_broker, work)
-        for intent_id in self._seen_at.keys() - {intent.intent_id for intent in at_broker}:
+            work = find_work(connection, self._terms.answer_wait, self._late_fills)
+        work.show()
+        at_broker = {intent.intent_id for intent in work.at_broker}
+        for intent_id in self._seen_at.keys() - at_broker:
             self._seen_at.pop(intent_id, None)
-        self._unclear &= {intent.intent_id for intent in at_broker}
+        self._unclear &= at_broker
         POSITION_UNCLEAR.set(len(self._unclear))
-        for intent in [*at_broker, *ended]:
-            work.intents[intent.user_broker_id].append(intent)
-        for stop in stops:
-            work.stops[stop.user_broker_id].append(stop)
         return work
 
-    def _late_fills_within(self, now: datetime) -> timedelta | None:
-        """Return how far back to look for late fills: the day now and then, else the lately ended; None: not now."""
-        terms = self._terms
-        if self._all_late_watched_at is None or now - self._all_late_watched_at >= terms.late_watch_all:
-            self._all_late_watched_at = self._late_watched_at = now
-            return WHOLE_DAY
-        pause = min(terms.late_watch + LISTED_PAUSE * sum(self._book_sizes.values()), terms.late_watch_all)
-        if self._late_watched_at is not None and now - self._late_watched_at < pause:
-            return None
-        self._late_watched_at = now
-        return 2 * terms.late_watch_all
-
-    def _reconcile_account(self, name: str, work: _Work) -> None:
+    def _reconcile_account(self, name: str, work: PendingWork) -> None:
         user_broker, intents, stops = work.brokers[name], work.intents.get(name, []), work.stops.get(name, [])
         broker = self._brokers.port(user_broker)
-        is_compared = name in work.fills_today
-        books = read_books(broker) if stops or is_compared else _read(broker, intents, work.read_at)
+        fills_today = work.ended.fills_today.get(name)
+        needs_whole_books = bool(stops) or fills_today is not None
+        books = read_books(broker) if needs_whole_books else _read(broker, intents, work.read_at)
         account = _Account(user_broker, broker, books, work.read_at)
-        self._book_sizes[user_broker.user_broker_id] = broker.book_size
+        self._late_fills.note_book_size(name, broker.book_size)
         failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
         seen = [(intent, account.books.sighting(intent)) for intent in intents]
         recorded = {intent.intent_id for intent in self._outcomes.record(filled_among(user_broker, seen))}
@@ -207,10 +140,10 @@ class PendingOrderReconciler:
             self._on_progress()
         self._each(account, [intent for intent in intents if intent.intent_id not in recorded], self._settle)
         self._late_stops.record(user_broker, books, stops)
-        if is_compared:
+        if fills_today is not None:
             self._each(account, self._filled_behind(account), self._settle)
-            self._compared_fills[name] = work.fills_today[name]
-        if stops or is_compared or len(recorded) < len(intents):
+            self._late_fills.note_compared(name, fills_today)
+        if needs_whole_books or len(recorded) < len(intents):
             with self._open_unit() as uow:
                 excess = OrderQueues(uow.connection).beyond_remainder([user_broker.user_broker_id])
             self._each(account, excess, self._cancel_excess)
@@ -358,16 +291,6 @@ class PendingOrderReconciler:
             )
 
 
-def _at_broker(queues: OrderQueues, now: datetime, answer_wait: timedelta) -> list[ExitIntent]:
-    """Return the exits whose order is, or may be, at a broker; first mark those with a late sender UNKNOWN."""
-    found = queues.at_broker(answer_wait)
-    if not any(it.status is IntentStatus.SUBMITTING and (it.claimed_until or now) <= now for it in found):
-        return found
-    lapsed = queues.lapse_claims()
-    log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
-    return queues.at_broker(answer_wait)
-
-
 def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
     """Lock an intent read earlier.
 
@@ -409,11 +332,3 @@ def _says_something_new(intent: ExitIntent, sighting: Sighting) -> bool:
     return (
         outcome_of_fills(intent, sighting.filled_quantity, sighting.state, order_quantity=quantity) is not intent.status
     )
-
-
-def _gauge(at_broker: Iterable[ExitIntent], work: _Work) -> None:
-    """Set the age of the oldest UNKNOWN intent and the number of intents only an operator can resolve."""
-    sent = [(intent, intent.submitted_at) for intent in at_broker if intent.submitted_at is not None]
-    ages = [(work.read_at - at).total_seconds() for intent, at in sent if intent.status is IntentStatus.UNKNOWN]
-    OLDEST_UNKNOWN_SECONDS.set(max(ages, default=0.0))
-    UNDECIDABLE.set(sum(not work.may_show(intent, at) for intent, at in sent))
