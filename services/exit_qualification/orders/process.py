@@ -120,10 +120,10 @@ def build(process: RunningProcess) -> None:
     clock = SystemClock()
     brokers, waits = open_adapters(settings, health), _waits(settings, engine, clock)
     terms, skipped = order_terms(settings), SkippedTrades(health, clock)
-    context = OrderContext(open_unit, partial(look, engine), brokers, terms, clock, skipped, waits.asked)
-    around = _Around(settings, context, brokers, health, waits, Activity(engine, clock), process.threads.stop)
+    orders = OrderContext(open_unit, partial(look, engine), brokers, terms, clock, skipped, waits.asked)
+    context = _LoopContext(settings, orders, brokers, health, waits, Activity(engine, clock), process.threads.stop)
     loops = [
-        *_loops(around),
+        *_loops(context),
         WorkLoop("published-signals", published.look_once, always(COUNT_S)),
     ]
     call_limit_s = terms.call_limit.total_seconds() + 1
@@ -171,11 +171,11 @@ def _waits(settings: Settings, engine: Engine, clock: Clock) -> _Waits:
 
 
 @dataclass(frozen=True)
-class _Around:
+class _LoopContext:
     """The common parts of the process's loops."""
 
     settings: Settings
-    context: OrderContext
+    orders: OrderContext
     brokers: BrokerAdapters
     health: Health
     waits: _Waits
@@ -183,41 +183,41 @@ class _Around:
     stop: Stop
 
 
-def _loops(around: _Around) -> list[WorkLoop]:
-    context, clock = around.context, around.context.clock
-    losses = AccountLosses(context.open_unit, signal_management(around.settings, clock), clock, Rest(clock))
-    external = ExternalExits(context, Rest(clock), UnreadPositions(around.health))
+def _loops(context: _LoopContext) -> list[WorkLoop]:
+    orders, clock = context.orders, context.orders.clock
+    losses = AccountLosses(orders.open_unit, signal_management(context.settings, clock), clock, Rest(clock))
+    external = ExternalExits(orders, Rest(clock), UnreadPositions(context.health))
     return [
-        *_order_loops(around),
-        *_execution_watch(around),
-        WorkLoop(REQUALIFIER, _requalify(around), always(REQUALIFY_S)),
-        WorkLoop(MARKET_DATA, _market_data(around), always(MARKET_DATA_S)),
+        *_order_loops(context),
+        *_execution_watch(context),
+        WorkLoop(REQUALIFIER, _requalify(context), always(REQUALIFY_S)),
+        WorkLoop(MARKET_DATA, _market_data(context), always(MARKET_DATA_S)),
         WorkLoop(POSITIONS, external.look_once, external.pause_s),
-        WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), always(LOSSES_S)),
+        WorkLoop(LOSSES, _often_while(context.activity.any_losses, clock, losses.look_once), always(LOSSES_S)),
     ]
 
 
-def _execution_watch(around: _Around) -> list[WorkLoop]:
+def _execution_watch(context: _LoopContext) -> list[WorkLoop]:
     """Return the watch over exits that trade management does not ask for; none where it need not."""
-    if around.settings.execution is Execution.EXIT_QUALIFICATION:
+    if context.settings.execution is Execution.EXIT_QUALIFICATION:
         return []
-    context = around.context
-    watch = ExecutionWatch(context.open_unit, context.asked, around.health, context.clock)
-    look_once = _often_while(around.activity.anything_unsent, context.clock, watch.look_once)
+    orders = context.orders
+    watch = ExecutionWatch(orders.open_unit, orders.asked, context.health, orders.clock)
+    look_once = _often_while(context.activity.anything_unsent, orders.clock, watch.look_once)
     return [WorkLoop(EXECUTION_WATCH, look_once, always(WATCH_S))]
 
 
-def _requalify(around: _Around) -> Callable[[], bool]:
+def _requalify(context: _LoopContext) -> Callable[[], bool]:
     """Return the step for waiting exits, and for those that ended with quantity left."""
-    context, clock = around.context, around.context.clock
-    requalification = Requalification(context, Rest(clock), partial(around.health.alive, REQUALIFIER))
-    errors = AccountErrors(context.open_unit, context.terms.limits, around.brokers.forget_refused_token)
-    holds = HoldWatch(context.open_unit, around.health)
-    residuals = ResidualExits(context, signal_management(around.settings, clock))
-    announcements = BrokerAnnouncements(context.open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
+    orders, clock = context.orders, context.orders.clock
+    requalification = Requalification(orders, Rest(clock), partial(context.health.alive, REQUALIFIER))
+    errors = AccountErrors(orders.open_unit, orders.terms.limits, context.brokers.forget_refused_token)
+    holds = HoldWatch(orders.open_unit, context.health)
+    residuals = ResidualExits(orders, signal_management(context.settings, clock))
+    announcements = BrokerAnnouncements(orders.open_unit, TopicNames(context.settings.kafka_topic_prefix), clock)
     return in_turn(
         _often_while(
-            around.activity.anything_unsent,
+            context.activity.anything_unsent,
             clock,
             at_most_every(ERRORS_S, errors.note_once, clock),
             at_most_every(ERRORS_S, holds.look_once, clock),
@@ -228,13 +228,13 @@ def _requalify(around: _Around) -> Callable[[], bool]:
     )
 
 
-def _market_data(around: _Around) -> Callable[[], bool]:
+def _market_data(context: _LoopContext) -> Callable[[], bool]:
     """Return the step for questions to brokers about tokens, quotes and instruments."""
-    open_unit, brokers, clock = around.context.open_unit, around.brokers, around.context.clock
-    instruments = InstrumentRefresh(open_unit, brokers, clock, partial(around.health.alive, MARKET_DATA))
+    open_unit, brokers, clock = context.orders.open_unit, context.brokers, context.orders.clock
+    instruments = InstrumentRefresh(open_unit, brokers, clock, partial(context.health.alive, MARKET_DATA))
     return in_turn(
         _often_while(
-            around.activity.any_prices_needed,
+            context.activity.any_prices_needed,
             clock,
             TokenWatch(open_unit, brokers, clock).look_once,
             QuoteRefresh(open_unit, brokers, clock).refresh_once,
@@ -249,25 +249,25 @@ def _often_while(condition: Callable[[], bool], clock: Clock, *steps: Callable[[
     return only_if(lambda: is_due() or condition(), in_turn(*steps))
 
 
-def _order_loops(around: _Around) -> list[WorkLoop]:
+def _order_loops(context: _LoopContext) -> list[WorkLoop]:
     """Return the loops from an approved exit to its fill; each step wakes the next."""
-    settings, context, waits = around.settings, around.context, around.waits
-    clock = context.clock
-    signal = SendSignal(partial(_next_due_s, context), waits.approved, settings.order_poll_ms / 1000, clock)
-    around.stop.call(signal.end)
-    readers = AccountReaders(context.terms.pass_limit.total_seconds())
-    outcomes = OrderOutcomes(context.open_unit)
-    reconciler = PendingOrderReconciler(context, readers, outcomes, partial(around.health.alive, RECONCILER))
+    settings, orders, waits = context.settings, context.orders, context.waits
+    clock = orders.clock
+    signal = SendSignal(partial(_next_due_s, orders), waits.approved, settings.order_poll_ms / 1000, clock)
+    context.stop.call(signal.end)
+    readers = AccountReaders(orders.terms.pass_limit.total_seconds())
+    outcomes = OrderOutcomes(orders.open_unit)
+    reconciler = PendingOrderReconciler(orders, readers, outcomes, partial(context.health.alive, RECONCILER))
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S, clock)
-    placed = PlacedOrders(context.brokers, readers, outcomes, on_open=passes.ring)
-    race = SquareOffRace(context.open_unit, default_square_off(settings), clock)
+    placed = PlacedOrders(orders.brokers, readers, outcomes, on_open=passes.ring)
+    race = SquareOffRace(orders.open_unit, default_square_off(settings), clock)
     hooks = SenderHooks(signal.ring, signal.claimed, placed.look, on_unclear=passes.ring)
-    service = OrderExecutionService(context, race, outcomes, hooks, read_filled)
-    stops = ProtectiveStops(context, on_triggered=passes.ring)
+    service = OrderExecutionService(orders, race, outcomes, hooks, read_filled)
+    stops = ProtectiveStops(orders, on_triggered=passes.ring)
     sender = signal.answering(service.execute_next)
 
     def send_look() -> bool:
-        context.skipped.show()
+        orders.skipped.show()
         return signal.look()
 
     return [
@@ -277,8 +277,8 @@ def _order_loops(around: _Around) -> list[WorkLoop]:
         WorkLoop("order-updates", passes.ringing(waits.updated, stops.read_again), always(0)),
         WorkLoop(
             STOPS,
-            _often_while(around.activity.any_stops, clock, stops.keep_once),
-            lambda: STOPS_S if around.activity.had_stops() else FRESH_S,
+            _often_while(context.activity.any_stops, clock, stops.keep_once),
+            lambda: STOPS_S if context.activity.had_stops() else FRESH_S,
         ),
     ]
 

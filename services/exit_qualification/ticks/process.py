@@ -11,7 +11,7 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.terms import default_square_off
 from services.exit_qualification.ticks.pipeline import TickPipeline
-from services.exit_qualification.ticks.session import Surroundings
+from services.exit_qualification.ticks.session import TickContext
 from services.exit_qualification.ticks.side_outputs import Outgoing
 from services.exit_qualification.ticks.worker import CONDITIONS, TickWorker
 from shared.clock import SystemClock
@@ -71,7 +71,7 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         cooldown=timedelta(seconds=settings.cooldown_s), intent_ttl=timedelta(seconds=settings.intent_ttl_s)
     )
     signals = SignalManagementService(terms, clock, ExitQualificationService())
-    around = Surroundings(
+    context = TickContext(
         settings=settings,
         clock=clock,
         health=health,
@@ -80,7 +80,7 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         trusted=trade_event_keys(settings),
         square_off=default_square_off(settings),
     )
-    return TickWorker(around, database)
+    return TickWorker(context, database)
 
 
 def _outgoing_producer(settings: Settings) -> ConfirmedProducer:

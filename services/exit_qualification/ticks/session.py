@@ -64,8 +64,8 @@ class Stopping(ExitflowError):
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """Dependencies of a session, owned by its caller."""
+class TickContext:
+    """What sessions of a process depend on, owned by their caller."""
 
     settings: Settings
     clock: Clock
@@ -81,24 +81,24 @@ class TickSession:
 
     def __init__(
         self,
-        around: Surroundings,
+        context: TickContext,
         consumer: WatchedConsumer,
         layout: Layout,
         assignment: Assignment,
         gaps: GapReport,
         stop: Stop,
     ) -> None:
-        self._around = around
+        self._context = context
         self._consumer = consumer
         self._layout = layout
         self._assignment = assignment
         self._gaps = gaps
         self._stop = stop
-        self._offsets = GroupOffsets(consumer.consumer, layout, around.clock)
+        self._offsets = GroupOffsets(consumer.consumer, layout, context.clock)
         self._back_off = BackOff()
-        self._pipeline = around.pipeline
+        self._pipeline = context.pipeline
         self._waited_s = -inf
-        self._rearming = RearmSchedule(around.settings.rearm_poll_ms / 1000)
+        self._rearming = RearmSchedule(context.settings.rearm_poll_ms / 1000)
         self._next_checkpoint_s = self._next_round_s = 0.0
         self._suspects = Suspects()
 
@@ -128,7 +128,7 @@ class TickSession:
 
     def _step(self) -> None:
         """Claim waiting partitions, or evaluate the records and write the urgent exits; then do the due work."""
-        records = self._consumer.take_by_partition(self._around.settings.tick_batch_size, self._wait_s())
+        records = self._consumer.take_by_partition(self._context.settings.tick_batch_size, self._wait_s())
         if self._assignment.is_waiting:
             self._take_up()
         else:
@@ -136,16 +136,16 @@ class TickSession:
         if self._pipeline.has_queued:
             self._after_commit(self._pipeline.write_queued(self._assignment.progress.held))
         self._judge_without_ticks()
-        if self._around.clock.monotonic() >= self._next_checkpoint_s:
+        if self._context.clock.monotonic() >= self._next_checkpoint_s:
             self._checkpoint_in_parts()
         if self._assignment.is_settled:
             self._offsets.commit(self._assignment.progress.held)
         self._gaps.show()
-        self._around.health.fine(TICKS)
+        self._context.health.fine(TICKS)
 
     def _take_joined(self, records: Records) -> None:
         """Judge the records that wait for no earlier one of the other topic."""
-        joined, clock = self._assignment.joined, self._around.clock
+        joined, clock = self._assignment.joined, self._context.clock
         ready = joined.take(records, self._consumer.ends, clock.monotonic(), epoch_ms(clock.now()))
         self._consumer.pause(joined.full)
         if ready:
@@ -157,9 +157,9 @@ class TickSession:
             return 0.0
         if not self._assignment.is_settled:
             return UNSETTLED_POLL_S
-        now_s, engine = self._around.clock.monotonic(), self._assignment.engine
-        until_deadline_s = (engine.next_deadline_ms - epoch_ms(self._around.clock.now())) / 1000
-        due_s = now_s + min(self._around.settings.tick_poll_ms / 1000, until_deadline_s)
+        now_s, engine = self._context.clock.monotonic(), self._assignment.engine
+        until_deadline_s = (engine.next_deadline_ms - epoch_ms(self._context.clock.now())) / 1000
+        due_s = now_s + min(self._context.settings.tick_poll_ms / 1000, until_deadline_s)
         due_s = min(due_s, self._next_waiting_s(), self._assignment.joined.until_s)
         if held := self._assignment.evaluator.held:
             due_s = min(due_s, self._assignment.limits.next_s(held))
@@ -182,7 +182,7 @@ class TickSession:
 
     def _report_loading(self, trades: int) -> None:
         """Show how far the load has come; one of a large book is no hang, and ends when the process is to end."""
-        self._around.health.problem(TICKS, f"loading: {trades:,} open trades so far")
+        self._context.health.problem(TICKS, f"loading: {trades:,} open trades so far")
         if self._stop.is_set():
             raise Stopping(f"stopping; {trades:,} open trades were loaded")
 
@@ -194,10 +194,10 @@ class TickSession:
             left -= RULES_AT_START
             if left <= 0:
                 return
-            self._around.health.problem(TICKS, f"loaded; {left:,} fired rules are still to be checked")
+            self._context.health.problem(TICKS, f"loaded; {left:,} fired rules are still to be checked")
 
     def _take(self, records: Records) -> None:
-        now_ms = epoch_ms(self._around.clock.now())
+        now_ms = epoch_ms(self._context.clock.now())
         held = self._assignment.progress.held
         mine = {where: messages for where, messages in records.items() if where[1] in held}
         suspects = self._suspects
@@ -227,20 +227,20 @@ class TickSession:
     def _refuse(self, record: Records, fault: Fault) -> None:
         """Put a record on the dead-letter topic and pass it."""
         [[message]] = record.values()
-        self._around.outgoing.send(BatchResult(refused=[Refused(message, fault.code, fault.reason)]), self._layout)
+        self._context.outgoing.send(BatchResult(refused=[Refused(message, fault.code, fault.reason)]), self._layout)
         progress = self._assignment.progress
         progress.reached |= offsets_after(record, self._layout, progress.reached)
         self._checkpoint(progress.unwritten())
 
     def _apply(self, records: Records, now_ms: int) -> None:
-        started_s = self._around.clock.monotonic()
+        started_s = self._context.clock.monotonic()
         progress = self._assignment.progress
         result = self._assignment.evaluator.evaluate(records, now_ms)
-        self._around.outgoing.send(result, self._layout)
+        self._context.outgoing.send(result, self._layout)
         progress.reached |= offsets_after(records, self._layout, progress.reached)
         self._conclude(result)
         self._back_off.reset()
-        BATCH_SECONDS.observe(self._around.clock.monotonic() - started_s)
+        BATCH_SECONDS.observe(self._context.clock.monotonic() - started_s)
 
     def _conclude(self, result: BatchResult) -> None:
         """Count a result, and write its urgent part."""
@@ -251,7 +251,7 @@ class TickSession:
 
     def _checkpoint_in_parts(self) -> None:
         """Write the next part of a checkpoint; all partitions have theirs within the interval."""
-        now_s, interval_s = self._around.clock.monotonic(), self._around.settings.tick_checkpoint_ms / 1000
+        now_s, interval_s = self._context.clock.monotonic(), self._context.settings.tick_checkpoint_ms / 1000
         if not interval_s:
             self._checkpoint(self._assignment.progress.unwritten())
             return
@@ -273,17 +273,17 @@ class TickSession:
         written = self._pipeline.write(result, checkpoint, progress.held)
         progress.written(checkpoint, written.unsaved)
         self._after_commit(written.exits)
-        time_exits(written.exits, result.arrived_ms, self._around.clock.now())
+        time_exits(written.exits, result.arrived_ms, self._context.clock.now())
 
     def _judge_without_ticks(self) -> None:
         """Write due exits without a tick: waiting ones, and those by the clock or of rules that may fire again."""
-        now_s, engine = self._around.clock.monotonic(), self._assignment.engine
+        now_s, engine = self._context.clock.monotonic(), self._assignment.engine
         if now_s >= self._next_waiting_s():
             self._waited_s = now_s
             self._after_commit(self._pipeline.write_waiting(self._assignment.progress.held))
         self._follow_limits(now_s, engine)
         count = self._rearming.take(now_s, engine.disarmed_count)
-        if count or engine.next_deadline_ms <= epoch_ms(self._around.clock.now()):
+        if count or engine.next_deadline_ms <= epoch_ms(self._context.clock.now()):
             self._rearm(count)
 
     def _follow_limits(self, now_s: float, engine: ExitSignalService) -> None:
@@ -302,13 +302,13 @@ class TickSession:
 
     def _next_waiting_s(self) -> float:
         """Return when to look for waiting work: soon if there is some, else in case another worker has left it."""
-        interval_s = self._around.settings.rearm_poll_ms / 1000
+        interval_s = self._context.settings.rearm_poll_ms / 1000
         return self._waited_s + (interval_s if self._pipeline.has_waiting else max(interval_s, OTHERS_WAITING_S))
 
     def _rearm(self, count: int) -> None:
         """Write exits due by the clock, and of so many disarmed rules those that are due and may fire."""
         progress = self._assignment.progress
-        due, symbols = self._pipeline.due(self._assignment.engine, epoch_ms(self._around.clock.now()), count)
+        due, symbols = self._pipeline.due(self._assignment.engine, epoch_ms(self._context.clock.now()), count)
         if due or self._assignment.engine.books.unsaved(symbols):
             self._write(BatchResult(detected=due), progress.checkpoint(symbols=symbols))
 
@@ -321,6 +321,6 @@ class TickSession:
         text = "%s: %s; loading the committed state again"
         log.warning(text, type(error).__name__, error, exc_info=error if unforeseen else None)
         RELOADS.labels(type(error).__name__).inc()
-        self._around.health.problem(TICKS, shown(error))
+        self._context.health.problem(TICKS, shown(error))
         self._assignment.reload()
         self._back_off.wait(self._stop)

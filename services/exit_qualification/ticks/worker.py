@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from services.exit_qualification.ticks.assignment import Assignment
-from services.exit_qualification.ticks.session import TICKS, Surroundings, TickSession
+from services.exit_qualification.ticks.session import TICKS, TickContext, TickSession
 from services.exit_qualification.ticks.topic_identity import GROUP, TickLog
 from shared.contracts.topics import TopicNames
 from shared.kafka.clients import open_admin
@@ -36,33 +36,33 @@ class TickWorker:
     partitions, or while the stored offsets belong to another log.
     """
 
-    def __init__(self, around: Surroundings, database: Engine) -> None:
-        self._around = around
+    def __init__(self, context: TickContext, database: Engine) -> None:
+        self._context = context
         self._database = database
-        self._log = TickLog(open_admin(around.settings), TopicNames(around.settings.kafka_topic_prefix), database)
-        self._gaps = GapReport(database, GROUP, around.health, around.clock, ADVICE)
+        self._log = TickLog(open_admin(context.settings), TopicNames(context.settings.kafka_topic_prefix), database)
+        self._gaps = GapReport(database, GROUP, context.health, context.clock, ADVICE)
 
     def run(self, stop: Stop) -> None:
         """Work until stopped."""
         loop = ConsumerLoop(
-            self._around.health, self._around.clock, self._around.settings.kafka_watch_s, DATABASE_FAILURES
+            self._context.health, self._context.clock, self._context.settings.kafka_watch_s, DATABASE_FAILURES
         )
         loop.run(lambda: self._join(stop), stop, TICKS)
 
     @contextmanager
     def _join(self, stop: Stop) -> Iterator[Step]:
-        around = self._around
+        context = self._context
         self._gaps.show()
         layout = self._log.begin()
         with WatchedConsumer(
-            around.settings,
+            context.settings,
             GROUP,
             self._log.states,
-            around.health,
-            around.clock,
+            context.health,
+            context.clock,
             partition_assignment_strategy="range",
         ) as consumer:
-            new_clock_after_ms = int(around.settings.tick_new_clock_after_s * 1000)
+            new_clock_after_ms = int(context.settings.tick_new_clock_after_s * 1000)
             assignment = Assignment(
                 consumer,
                 self._log,
@@ -70,10 +70,10 @@ class TickWorker:
                 self._database,
                 _owner(),
                 new_clock_after_ms,
-                around.square_off,
-                around.trusted,
+                context.square_off,
+                context.trusted,
             )
-            session = TickSession(around, consumer, layout, assignment, self._gaps, stop)
+            session = TickSession(context, consumer, layout, assignment, self._gaps, stop)
             assignment.subscribe()
             try:
                 yield session.step

@@ -39,9 +39,9 @@ def idle_loops(engine: Engine, clock: StandingClock) -> list[WorkLoop]:
     outbox = Outbox(TopicNames(""), clock, SIGNER)
     settings, health = Settings(), Health()
     brokers = Mock(port=Mock(side_effect=BrokerUnavailable("no broker answers")))
-    around = process._Around(
+    context = process._LoopContext(
         settings=settings,
-        context=OrderContext(
+        orders=OrderContext(
             open_unit=partial(UnitOfWork, engine, outbox),
             open_look=partial(look, engine),
             brokers=brokers,
@@ -55,7 +55,7 @@ def idle_loops(engine: Engine, clock: StandingClock) -> list[WorkLoop]:
         activity=Activity(engine, clock),
         stop=Stop(),
     )
-    return [loop for loop in process._loops(around) if not loop.name.startswith("sender-")]
+    return [loop for loop in process._loops(context) if not loop.name.startswith("sender-")]
 
 
 def test_an_idle_process_asks_for_little(exit_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

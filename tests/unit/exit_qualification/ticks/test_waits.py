@@ -24,7 +24,7 @@ from services.exit_qualification.ticks.session import (
     OTHERS_WAITING_S,
     RULES_AT_START,
     TICKS,
-    Surroundings,
+    TickContext,
     TickSession,
 )
 from shared.contracts.vocabulary import ExitReason
@@ -68,9 +68,9 @@ class Idle:
         self.assignment.joined = JoinedTopics(LAYOUT, {})
         self.assignment.progress = Progress(engine, CLAIMED, LAYOUT.partitions)
         self.assignment.checkpoints = CheckpointParts(self.assignment.progress)
-        around = Mock(Surroundings, settings=Settings(), clock=self.clock, health=Health(), pipeline=self.pipeline)
-        self.health, self.stop = around.health, Stop()
-        self._session = TickSession(around, consumer, LAYOUT, cast(Assignment, self.assignment), Mock(), self.stop)
+        context = Mock(TickContext, settings=Settings(), clock=self.clock, health=Health(), pipeline=self.pipeline)
+        self.health, self.stop = context.health, Stop()
+        self._session = TickSession(context, consumer, LAYOUT, cast(Assignment, self.assignment), Mock(), self.stop)
 
     def _wait(self, _: int, wait_s: float) -> dict[object, object]:
         self.waits.append(wait_s)
