@@ -209,15 +209,16 @@ def _execution_watch(context: _LoopContext) -> list[WorkLoop]:
 
 def _requalify(context: _LoopContext) -> Callable[[], bool]:
     """Return the step for waiting exits, and for those that ended with quantity left."""
-    orders, clock = context.orders, context.orders.clock
+    orders, clock, anything_unsent = context.orders, context.orders.clock, context.activity.anything_unsent
     requalification = Requalification(orders, Rest(clock), partial(context.health.alive, REQUALIFIER))
-    errors = AccountErrors(orders.open_unit, orders.terms.limits, context.brokers.forget_refused_token)
-    holds = HoldWatch(orders.open_unit, context.health)
+    forget = context.brokers.forget_refused_token
+    errors = AccountErrors(orders.open_unit, orders.terms.limits, forget, anything_unsent)
+    holds = HoldWatch(orders.open_unit, context.health, anything_unsent)
     residuals = ResidualExits(orders, signal_management(context.settings, clock))
     announcements = BrokerAnnouncements(orders.open_unit, TopicNames(context.settings.kafka_topic_prefix), clock)
     return in_turn(
         _often_while(
-            context.activity.anything_unsent,
+            anything_unsent,
             clock,
             at_most_every(ERRORS_S, errors.note_once, clock),
             at_most_every(ERRORS_S, holds.look_once, clock),
@@ -236,7 +237,7 @@ def _market_data(context: _LoopContext) -> Callable[[], bool]:
         _often_while(
             context.activity.any_prices_needed,
             clock,
-            TokenWatch(open_unit, brokers, clock).look_once,
+            TokenWatch(open_unit, brokers, clock, context.activity.anything_unsent).look_once,
             QuoteRefresh(open_unit, brokers, clock).refresh_once,
         ),
         at_most_every(INSTRUMENTS_S, instruments.refresh_once, clock),

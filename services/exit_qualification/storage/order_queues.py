@@ -177,10 +177,6 @@ SELECT {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 ANY_UNSENT = "EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL)"
 """There is an unsent exit."""
-ANYTHING_UNSENT = text(f"""
--- exit_intents.anything_unsent
-SELECT {ANY_UNSENT}
-""")
 ANYTHING_APPROVED = text(f"""
 -- exit_intents.anything_approved
 SELECT EXISTS (SELECT FROM {_ANY_APPROVED})
@@ -313,11 +309,6 @@ class OrderQueues:
         filled, working = zip(*orders.values(), strict=True) if orders else ((), ())
         shown = {"order_ids": list(orders), "filled": list(filled), "working": list(working)}
         return self._intents(FILLED_BEHIND, user_broker_id=user_broker_id, **shown)
-
-    def anything_unsent(self) -> bool:
-        """Return whether there is an unsent exit; without any, most loops have nothing to do."""
-        ((found,),) = fetch(self._connection, ANYTHING_UNSENT, {})
-        return bool(found)
 
     def anything_approved(self, asked: Asked = None) -> bool:
         """Return whether an approved exit waits to be sent, for whatever reason."""

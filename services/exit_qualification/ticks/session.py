@@ -65,7 +65,7 @@ class Stopping(ExitflowError):
 
 @dataclass(frozen=True)
 class TickContext:
-    """What sessions of a process depend on, owned by their caller."""
+    """Dependencies of a session, owned by its caller."""
 
     settings: Settings
     clock: Clock

@@ -8,7 +8,6 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.metrics import ORDERS_WAITING_FOR_BUDGET
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_budgets import OrderBudgetRepository, OrderLimits
-from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.waiting_errors import WaitingErrorRepository
 from shared.outbox.unit_of_work import UnitOfWork
 
@@ -21,6 +20,8 @@ class AccountErrors:
     on_disconnected:
         Called in each pass with the id of each disconnected account. Such an account may be asked nothing any more:
         its last answer would otherwise be shown until it is connected again.
+    anything_unsent:
+        Returns whether there is an unsent exit; without any, none waits.
     """
 
     def __init__(
@@ -28,16 +29,19 @@ class AccountErrors:
         open_unit: Callable[[], UnitOfWork],
         limits: OrderLimits,
         on_disconnected: Callable[[str], None] = lambda _: None,
+        anything_unsent: Callable[[], bool] = lambda: True,
     ) -> None:
         self._open_unit = open_unit
         self._limits = limits
         self._on_disconnected = on_disconnected
+        self._anything_unsent = anything_unsent
 
     def note_once(self) -> bool:
         """Run one pass; return False, because the next one comes after a wait."""
+        is_unsent = self._anything_unsent()
         with self._open_unit() as uow:
             accounts = SwitchRepository(uow.connection).brokers()
-            waiting = self._note(uow) if OrderQueues(uow.connection).anything_unsent() else 0
+            waiting = self._note(uow) if is_unsent else 0
             uow.commit()
         ORDERS_WAITING_FOR_BUDGET.set(waiting)
         for account in accounts:

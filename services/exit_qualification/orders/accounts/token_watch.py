@@ -10,7 +10,6 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import Brokers, BrokerUnavailable
 from services.exit_qualification.storage.account_tokens import AccountTokenRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.clock import Clock
 from shared.outbox.unit_of_work import UnitOfWork
 
@@ -18,18 +17,32 @@ ASK_EVERY_S: Final = 2.0
 
 
 class TokenWatch:
-    """Keeps the refusals of access tokens on their accounts. Not thread-safe."""
+    """Keeps the refusals of access tokens on their accounts. Not thread-safe.
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, clock: Clock) -> None:
+    Parameters
+    ----------
+    anything_unsent:
+        Returns whether there is an unsent exit; without any, none was refused.
+    """
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        brokers: Brokers,
+        clock: Clock,
+        anything_unsent: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
         self._clock = clock
+        self._anything_unsent = anything_unsent
         self._next_s = 0.0
 
     def look_once(self) -> bool:
         """Mark accounts with refused exits, and release those with an accepted token; return False."""
+        is_unsent = self._anything_unsent()
         with self._open_unit() as uow:
-            if OrderQueues(uow.connection).anything_unsent():
+            if is_unsent:
                 AccountTokenRepository(uow.connection).mark_refused()
             accounts = SwitchRepository(uow.connection).brokers()
             uow.commit()

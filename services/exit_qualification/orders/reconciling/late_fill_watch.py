@@ -1,4 +1,4 @@
-"""Looks for fills that arrive after the end of their order: often for the lately ended, now and then for the day."""
+"""Looks for fills after the end of their order: often for the lately ended, now and then for the whole day."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LISTED_PAUSE = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class EndedOrders:
-    """Orders that may still fill although they have ended.
+    """Ended orders with fills perhaps still to come.
 
     Attributes
     ----------

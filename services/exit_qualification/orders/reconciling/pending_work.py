@@ -1,4 +1,4 @@
-"""What one pass over the brokers' books has to look up."""
+"""The orders to look up in one pass over the brokers' books."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class PendingWork:
     Attributes
     ----------
     read_at:
-        When they were read, by the database's clock.
+        Time of the look, by the database's clock.
     brokers:
         All user brokers by id; none if there is nothing to look up.
     at_broker:
-        Exits whose order is, or may be, at a broker.
+        Exits with an order that is, or may be, at a broker.
     ended:
-        Orders that may have filled after their end.
+        Ended orders with fills perhaps still to come.
     intents, stops:
         The exits of both kinds, and the ended stops, by user broker.
     """

@@ -15,17 +15,30 @@ CONDITION = "corporate-actions"
 
 
 class HoldWatch:
-    """Lets held exits show what they wait for, and health tell those held for too long. Not thread-safe."""
+    """Lets held exits show what they wait for, and health tell those held for too long. Not thread-safe.
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], health: Health) -> None:
+    Parameters
+    ----------
+    anything_unsent:
+        Returns whether there is an unsent exit; without any, none is held.
+    """
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        health: Health,
+        anything_unsent: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._open_unit = open_unit
         self._health = health
+        self._anything_unsent = anything_unsent
         self._may_be_noted = True
 
     def look_once(self) -> bool:
         """Note the held exits, on them and to health; return False."""
+        is_unsent = self._anything_unsent()
         with self._open_unit() as uow:
-            held = TradeHoldRepository(uow.connection).waiting()
+            held = TradeHoldRepository(uow.connection).waiting() if is_unsent else []
             if held or self._may_be_noted:
                 WaitingErrorRepository(uow.connection).note_changing()
                 uow.commit()

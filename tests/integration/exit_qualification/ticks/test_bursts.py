@@ -47,7 +47,7 @@ def pipeline(settings: Settings, worker_database: Engine) -> TickPipeline:
 
 def worker(settings: Settings, database: Engine) -> TickPipeline:
     """Return the pipeline of one more worker."""
-    return build_worker(settings, Health(), database)._around.pipeline
+    return build_worker(settings, Health(), database)._context.pipeline
 
 
 def write_first(book: Book, pipeline: TickPipeline, trades: int) -> BatchResult:

@@ -108,4 +108,4 @@ def _owned_epochs(book: Book) -> int:
 
 def _pipeline(settings: Settings) -> TickPipeline:
     worker = build_worker(settings, Health(), open_database(settings))
-    return worker._around.pipeline
+    return worker._context.pipeline

@@ -50,7 +50,7 @@ def worker_database(settings: Settings) -> Iterator[Engine]:
 @pytest.fixture
 def pipeline(settings: Settings, worker_database: Engine) -> TickPipeline:
     """A worker's pipeline."""
-    return build_worker(settings, Health(), worker_database)._around.pipeline
+    return build_worker(settings, Health(), worker_database)._context.pipeline
 
 
 def claim(book: Book) -> dict[int, Checkpoint]:
