@@ -41,7 +41,7 @@ class EndedOrders:
 
 
 class LateFillWatch:
-    """The times of the looks, and the user brokers whose fills were already compared with whole books."""
+    """The times of the looks, and how many fills of each user broker were compared with whole books."""
 
     def __init__(self, terms: OrderTerms) -> None:
         self._terms = terms
@@ -51,7 +51,7 @@ class LateFillWatch:
         self._compared_fills: dict[str, int] = {}
 
     def look(self, connection: Connection, now: datetime) -> EndedOrders:
-        """Return the ended orders whose books are to be read now; without a statement, none before the next look."""
+        """Return the ended orders to look up now; without a statement, none before the next look."""
         within = self._within(now)
         if within is None:
             return EndedOrders()

@@ -33,7 +33,7 @@ class PendingWork:
     brokers:
         All user brokers by id; none if there is nothing to look up.
     at_broker:
-        Exits with an order that is, or may be, at a broker.
+        Exits with an order at work, or perhaps at work, at a broker.
     ended:
         Ended orders with fills perhaps still to come.
     intents, stops:
@@ -73,7 +73,7 @@ class PendingWork:
 
 
 def find_work(connection: Connection, answer_wait: timedelta, watch: LateFillWatch) -> PendingWork:
-    """Return the orders to look up now; first mark sends that timed out UNKNOWN.
+    """Return the orders to look up now; first mark late sends UNKNOWN.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def find_work(connection: Connection, answer_wait: timedelta, watch: LateFillWat
 
 
 def _at_broker(queues: OrderQueues, now: datetime, answer_wait: timedelta) -> list[ExitIntent]:
-    """Return the exits whose order is, or may be, at a broker; first mark those with a late sender UNKNOWN."""
+    """Return the exits with an order at work, or perhaps so; first mark those with a late sender UNKNOWN."""
     found = queues.at_broker(answer_wait)
     if not any(it.status is IntentStatus.SUBMITTING and (it.claimed_until or now) <= now for it in found):
         return found
