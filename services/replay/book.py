@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.replay.changes import Adjustment, Change, is_change, read_change
 from services.trade_management.domain.trade import Trade, check_opening
 from shared.clock import trading_day
 from shared.contracts.csv_table import Row, read_csv
@@ -28,10 +29,8 @@ from shared.exit_rules.rule import PlanOption
 from shared.instants import EPOCH, epoch_ms
 
 _FACTS: Final = ("symbol", "direction", "product_type", "quantity", "entry_price", "user_broker_id", "entered_at")
-_CHANGE: Final = frozenset({"plan_version", "changed_at"})
-_ADJUSTED: Final = frozenset({"adjusted_at", "shares_after"})
 _CLOSING: Final = frozenset({"closed_at", "exit_intent_id"})
-"""Fields to tell payloads of a change and of a closure by; closures happen in the replay."""
+"""Fields to tell the payload of a closure by; closures happen in the replay."""
 
 
 class BookLine(BaseModel):
@@ -57,31 +56,10 @@ class BookLine(BaseModel):
     arrived_at: Timestamp | None = None
 
 
-class ChangeLine(BaseModel):
-    """Payload of `TradeExitPlanChanged`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    trade_id: UUID
-    plan_version: int
-    exit_plan: ExitPlan
-    changed_at: Timestamp
-    arrived_at: Timestamp | None = None
-
-
 class PlanFile(BaseModel):
     """Exit plan alone, or in a body with `exit_plan`."""
 
     exit_plan: ExitPlan
-
-
-@dataclass(frozen=True, slots=True)
-class PlanChange:
-    """Plan in place of another from a time on, in milliseconds since 1970."""
-
-    at_ms: int
-    version: int
-    plan: ExitPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +73,25 @@ class BookedTrade:
     arrived_ms:
         Arrival at the engine in milliseconds since 1970; None for the time of its entry.
     changes:
-        Later plans, in order of their versions.
+        Later plans and corporate actions, in order of their versions.
     """
 
     trade: Trade
     plan: ExitPlan
     at_first_tick: bool = False
     arrived_ms: int | None = None
-    changes: tuple[PlanChange, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     @property
     def judged_from_ms(self) -> int:
         """Return when its evaluation begins, in milliseconds since 1970."""
         return epoch_ms(self.trade.entered_at) if self.arrived_ms is None else self.arrived_ms
+
+    @property
+    def symbols(self) -> list[str]:
+        """Return its symbols, one after the other; a corporate action may rename it."""
+        renamed = [each.told.new_symbol for each in self.changes if isinstance(each, Adjustment)]
+        return [self.trade.symbol, *renamed]
 
     def with_plan(self, plan: ExitPlan) -> BookedTrade:
         """Return the trade with another plan, never changed; InvalidInput if the plan contradicts the trade."""
@@ -141,12 +125,7 @@ def booked_trades(lines: Sequence[Any], where: str, plan: ExitPlan | None = None
     trades: dict[UUID, BookedTrade] = {}
     for number, fields in enumerate(lines, 1):
         kind = fields.keys() if isinstance(fields, dict) else frozenset()
-        if kind >= _ADJUSTED:
-            raise InvalidInput(
-                f"{where}: a corporate action changed trade {fields.get('trade_id')}; a replay has one price for its "
-                "entry and for all ticks, so leave the trade out of the book"
-            )
-        if kind >= _CHANGE:
+        if is_change(kind):
             _change(where, number, fields, trades, kept=plan is None)
         elif not (kind >= _CLOSING and "status" not in kind):
             booked = _booked(where, number, fields, plan)
@@ -180,17 +159,16 @@ def checked(booked: BookedTrade) -> BookedTrade:
 
 
 def _change(where: str, number: int, fields: Any, trades: dict[UUID, BookedTrade], *, kept: bool) -> None:
-    """Add a change of plan to its trade, unless one plan for all replaced every plan."""
+    """Add a change to its trade, unless one plan for all replaced every plan."""
     try:
-        line = ChangeLine.model_validate(fields)
+        trade_id, change = read_change(fields)
     except ValidationError as error:
         raise InvalidInput(f"{where}: trade {number}: {describe(error)}") from error
-    booked = trades.get(line.trade_id)
+    booked = trades.get(trade_id)
     if booked is None:
-        raise InvalidInput(f"{where}: the plan of trade {line.trade_id} changes, but the trade was not opened before")
-    if kept:
-        change = PlanChange(epoch_ms(line.arrived_at or line.changed_at), line.plan_version, line.exit_plan)
-        trades[line.trade_id] = replace(booked, changes=(*booked.changes, change))
+        raise InvalidInput(f"{where}: trade {trade_id} changes, but was not opened before")
+    if kept or isinstance(change, Adjustment):
+        trades[trade_id] = replace(booked, changes=(*booked.changes, change))
 
 
 def _booked(where: str, number: int, fields: Any, plan: ExitPlan | None) -> BookedTrade:

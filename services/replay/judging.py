@@ -1,4 +1,4 @@
-"""The engine over the ticks of one symbol: trades enter at their time, and the clock stops at every deadline."""
+"""The engine over the ticks of a symbol: trades enter at their time, and the clock stops at every deadline."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from services.exit_qualification.domain.candidates import ExitCandidates, TickVe
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_hours import hours_of
-from services.exit_qualification.domain.open_trade import entered
+from services.exit_qualification.domain.open_trade import OpenTrade, entered
 from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.replay.book import BookedTrade, PlanChange
+from services.exit_qualification.ticks.adjustments import adjusted_trade, scale_of
+from services.replay.book import BookedTrade
+from services.replay.changes import Adjustment, Change, PlanChange
 from services.replay.known_limits import NONE_KNOWN, KnownLimits
 from services.replay.tape.recorded import RecordedTick
+from shared.instants import epoch_ms
 
 _ENTRY, _CHANGE, _DEADLINE = 0, 1, 2
 """Kinds of due items; at one time in this order."""
 
-_Due = BookedTrade | tuple[UUID, PlanChange] | None
+_Due = BookedTrade | tuple[UUID, Change] | None
 
 
 class SymbolRun:
-    """Judges the trades of one symbol.
+    """Judges the trades of one symbol, or of symbols linked by renamed trades.
 
     A trade is judged by the ticks at or after its entry. A deadline counts after the ticks of its millisecond. Ticks
     beyond the circuit limits of their day are refused.
@@ -88,14 +91,24 @@ class SymbolRun:
         self._stop_at_deadlines(trade.trade_id, booked.judged_from_ms)
         return found
 
-    def _change(self, trade_id: UUID, change: PlanChange) -> list[ExitCandidates]:
+    def _change(self, trade_id: UUID, change: Change) -> list[ExitCandidates]:
         known = self._engine.trade(trade_id)
         if known is None:
             return []
-        self._booked[trade_id] = replace(self._booked[trade_id], plan=change.plan)
-        found = self._engine.change_plan(with_plan(known, change.plan, change.version, self._square_off))
+        found = self._adjust(known, change) if isinstance(change, Adjustment) else self._replan(known, change)
         self._stop_at_deadlines(trade_id, change.at_ms)
         return found
+
+    def _replan(self, known: OpenTrade, change: PlanChange) -> list[ExitCandidates]:
+        self._booked[known.trade_id] = replace(self._booked[known.trade_id], plan=change.plan)
+        return self._engine.change_plan(with_plan(known, change.plan, change.version, self._square_off))
+
+    def _adjust(self, known: OpenTrade, change: Adjustment) -> list[ExitCandidates]:
+        """Follow a corporate action; a trade exits by the next tick of its symbol."""
+        told = change.told
+        adjusted = adjusted_trade(known, told, self._square_off)
+        self._engine.adjust_trade(adjusted, scale_of(told), epoch_ms(told.effective_at))
+        return []
 
     def _stop_at_deadlines(self, trade_id: UUID, now_ms: int) -> None:
         """Stop the clock at the deadlines of a trade, at once at those that are over."""

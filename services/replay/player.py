@@ -17,6 +17,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.paper_broker.orders import Execution
 from services.replay.book import BookedTrade
+from services.replay.changes import Adjustment
 from services.replay.fills import ExitOrder, exit_order, market_price
 from services.replay.held_exits import HeldExits
 from services.replay.judging import SymbolRun
@@ -28,6 +29,7 @@ from services.trade_management.domain.shipped_charges import SHIPPED, also_befor
 from services.trade_management.domain.trade import Trade
 from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason
+from shared.errors import InvalidInput
 from shared.exit_rules.registry import rule_of
 from shared.instants import EPOCH
 from shared.money import from_units
@@ -113,12 +115,19 @@ class Played:
 
 
 class Player:
-    """Plays ticks, in order for each symbol; different symbols may come one after the other."""
+    """Plays ticks, in order for each symbol; different symbols may come one after the other.
+
+    Raises
+    ------
+    InvalidInput
+        A corporate action changed a trade.
+    """
 
     def __init__(self, trades: Iterable[BookedTrade], terms: Terms | None = None) -> None:
         self._terms = terms or Terms()
         self._book: dict[str, list[BookedTrade]] = defaultdict(list)
         for each in trades:
+            _refuse_adjusted(each)
             self._book[each.trade.symbol].append(each)
         self._markets: dict[str, _Market] = {}
         self._others = 0
@@ -165,6 +174,14 @@ def play(trades: Iterable[BookedTrade], ticks: Iterable[RecordedTick], terms: Te
     for tick in ticks:
         player.play(tick)
     return player.end()
+
+
+def _refuse_adjusted(booked: BookedTrade) -> None:
+    if any(isinstance(change, Adjustment) for change in booked.changes):
+        raise InvalidInput(
+            f"a corporate action changed trade {booked.trade.trade_id}, and only --verify follows it: leave the trade "
+            "out of the book, as it has one entry price for all ticks here"
+        )
 
 
 class _Market:

@@ -14,6 +14,7 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.replay.book import BookedTrade
 from services.replay.judging import SymbolRun
 from services.replay.known_limits import NONE_KNOWN, KnownLimits
+from services.replay.renamed import HeldTicks, linked_symbols
 from services.replay.stored import StoredSignal, differing, words
 from services.replay.tape.recorded import RecordedTick
 from shared.contracts.exits import ExitSignalPublished
@@ -85,10 +86,12 @@ class Verifier:
         limits: KnownLimits = NONE_KNOWN,
     ) -> None:
         self._square_off, self._limits = square_off, limits
+        book = list(trades)
+        self._market_of = linked_symbols(book)
         self._book: dict[str, list[BookedTrade]] = defaultdict(list)
         self._checks: dict[UUID, _TradeCheck] = {}
-        for each in trades:
-            self._book[each.trade.symbol].append(each)
+        for each in book:
+            self._book[self._market_of[each.trade.symbol]].append(each)
             self._checks[each.trade.trade_id] = _TradeCheck(each.trade.trade_id, each.trade.symbol)
         self._unknown = 0
         self._last_stored_ms = max((each.at_us // 1000 for each in stored), default=0)
@@ -99,24 +102,23 @@ class Verifier:
             else:
                 check.expected.append(signal)
         self._markets: dict[str, _MarketCheck] = {}
+        self._held = {name: HeldTicks() for symbol, name in self._market_of.items() if symbol != name}
         self._last_ms = 0
 
     def play(self, tick: RecordedTick) -> None:
-        """Judge the next tick."""
+        """Judge the next tick; those of linked symbols are judged at the end."""
         self._last_ms = max(self._last_ms, tick.at_ms)
-        market = self._markets.get(tick.symbol)
-        if market is None:
-            if tick.symbol not in self._book:
-                return
-            trades = [each.entered_by(tick.at_ms) for each in self._book[tick.symbol]]
-            checks = {each.trade.trade_id: self._checks[each.trade.trade_id] for each in trades}
-            market = self._markets[tick.symbol] = _MarketCheck(
-                SymbolRun(trades, self._square_off, self._limits), checks
-            )
-        market.play(tick)
+        name = self._market_of.get(tick.symbol)
+        if name in self._held:
+            self._held[name].add(tick)
+        elif name is not None:
+            self._judge(name, tick)
 
     def end(self) -> Verified:
         """Judge everything due by the time of the last tick or stored exit, and return the result."""
+        for name, held in self._held.items():
+            for tick in held.in_turn():
+                self._judge(name, tick)
         for market in self._markets.values():
             market.end(max(self._last_ms, self._last_stored_ms))
         for check in self._checks.values():
@@ -128,6 +130,14 @@ class Verifier:
             unknown=self._unknown,
             differences=tuple(each.difference for each in checks if each.difference is not None),
         )
+
+    def _judge(self, name: str, tick: RecordedTick) -> None:
+        market = self._markets.get(name)
+        if market is None:
+            trades = [each.entered_by(tick.at_ms) for each in self._book[name]]
+            checks = {each.trade.trade_id: self._checks[each.trade.trade_id] for each in trades}
+            market = self._markets[name] = _MarketCheck(SymbolRun(trades, self._square_off, self._limits), checks)
+        market.play(tick)
 
 
 @dataclass(slots=True)
@@ -246,7 +256,7 @@ class _TradeCheck:
 
 
 class _MarketCheck:
-    """One symbol: its engine and its trades."""
+    """One symbol, or linked ones: their engine and their trades."""
 
     def __init__(self, run: SymbolRun, checks: Mapping[UUID, _TradeCheck]) -> None:
         self._run = run

@@ -180,4 +180,4 @@ def _stored(
     from services.cli.support.replaying.stored_exits import stored_exits, stored_limits
 
     exits = stored_exits(data_dir, [each.trade.trade_id for each in trades])
-    return exits, stored_limits(data_dir, {each.trade.symbol for each in trades})
+    return exits, stored_limits(data_dir, {symbol for each in trades for symbol in each.symbols})

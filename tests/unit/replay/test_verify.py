@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.exit_qualification.domain.circuit_limits import CircuitLimits
-from services.replay.book import BookedTrade, PlanChange
+from services.replay.book import BookedTrade
+from services.replay.changes import PlanChange
 from services.replay.player import play
 from services.replay.stored import StoredSignal, in_order, read_stored, stored_signal
 from services.replay.tape.recorded import RecordedTick
