@@ -27,10 +27,12 @@ class Figure:
 
 
 def cpu_text(usage: Usage, units: int) -> str:
-    """Return the CPU milliseconds of one unit: the sum, then the largest by process."""
+    """Return the CPU milliseconds of one unit: the sum, then the largest by process; below one, with two decimals."""
     per = sorted(usage.per(units).items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in per[:6] if milliseconds >= 0.05)
-    return f"{sum(milliseconds for _, milliseconds in per):.1f}: {shown}"
+    total = sum(milliseconds for _, milliseconds in per)
+    decimals = 1 if total >= 1 else 2
+    shown = ", ".join(f"{name} {cpu_ms:.{decimals}f}" for name, cpu_ms in per[:6] if cpu_ms >= 0.5 / 10**decimals)
+    return f"{total:.{decimals}f}: {shown}"
 
 
 def markdown(figures: Sequence[Figure]) -> str:

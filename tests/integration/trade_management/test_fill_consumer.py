@@ -11,6 +11,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
+from services.trade_management.fills import lanes
+from services.trade_management.fills.lanes import BATCH_RECORDS
 from shared.contracts.discarded import Discarded
 from shared.contracts.exits import ExitIntentApproved
 from shared.contracts.topics import TopicNames
@@ -233,10 +235,42 @@ def test_copies_that_come_and_go_close_each_trade_once(
 
 
 @pytest.mark.parametrize("failpoint", [Failpoint.TRADES_AFTER_CLOSURE, Failpoint.TRADES_AFTER_COMMIT])
-def test_a_killed_process_leaves_each_trade_closed_once(
-    settings: Settings, trade_engine: Engine, intents: IntentsTopic, failpoint: Failpoint
+def test_failed_lanes_of_a_backlog_close_each_trade_once(
+    settings: Settings,
+    trade_engine: Engine,
+    intents: IntentsTopic,
+    failpoints: None,
+    monkeypatch: pytest.MonkeyPatch,
+    failpoint: Failpoint,
 ) -> None:
-    trades = [open_trade(trade_engine) for _ in range(10)]
+    monkeypatch.setattr(lanes, "BATCH_RECORDS", 4)
+    trades = [open_trade(trade_engine) for _ in range(40)]
+    for trade in trades:
+        intent, first = Intent(trade), execution(40)
+        intents.tell(intent.partially_filled(first), intent.filled(first, execution(60, nth=2)))
+    arm(failpoint, "raise", on_hit=5)
+    for _ in range(2):
+        with consuming(settings, trade_engine):
+            intents.wait_until_consumed()
+        intents.rewind()
+    assert {stored(trade_engine, trade.trade_id)["status"] for trade in trades} == {"CLOSED"}
+    for name in ("TradePartiallyClosed", "TradeClosed"):
+        assert [emitted(trade_engine, name, trade.trade_id) for trade in trades] == [1] * 40
+    assert intents.dead_letters() == []
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "count"),
+    [
+        (Failpoint.TRADES_AFTER_CLOSURE, 10),
+        (Failpoint.TRADES_AFTER_COMMIT, 10),
+        (Failpoint.TRADES_AFTER_COMMIT, BATCH_RECORDS + 100),
+    ],
+)
+def test_a_killed_process_leaves_each_trade_closed_once(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic, failpoint: Failpoint, count: int
+) -> None:
+    trades = [open_trade(trade_engine) for _ in range(count)]
     intents.tell(*(Intent(trade).filled(execution()) for trade in trades))
     killed = ProductProcess(run("run", "trade-fills"), _environment(settings, failpoint))
     assert killed.wait(60) == -signal.SIGKILL
@@ -246,8 +280,8 @@ def test_a_killed_process_leaves_each_trade_closed_once(
     with consuming(settings, trade_engine):
         intents.wait_until_consumed()
     assert {stored(trade_engine, trade.trade_id)["status"] for trade in trades} == {"CLOSED"}
-    assert [emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades] == [1] * 10
-    assert rows(trade_engine, "SELECT count(*) AS n FROM trade_closures") == [{"n": 10}]
+    assert [emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades] == [1] * count
+    assert rows(trade_engine, "SELECT count(*) AS n FROM trade_closures") == [{"n": count}]
 
 
 def _environment(settings: Settings, failpoint: Failpoint) -> dict[str, str]:
