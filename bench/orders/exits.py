@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from bench.orders.closed_trades import ClosedTrades
+from bench.orders.hops import hops_ms
 from bench.orders.load import open_trades, trade
 from bench.orders.system import System
 from bench.orders.usage import Usage, measured
@@ -25,13 +27,20 @@ SETTLE_S = 2.0
 
 @dataclass(frozen=True)
 class Exits:
-    """Latencies in milliseconds from the tick to the readable TradeClosed, and the CPU time meanwhile."""
+    """Latencies in milliseconds from the tick to the readable TradeClosed, and the CPU time meanwhile.
+
+    Attributes
+    ----------
+    hops_ms:
+        The median of each hop, by its end; not of a burst.
+    """
 
     count: int
     p50_ms: float
     p99_ms: float
     last_ms: float
     usage: Usage
+    hops_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 class ExitRuns:
@@ -59,7 +68,7 @@ class ExitRuns:
                 self._tick(sender, symbol)
             sender.flush()
             seen = closed.wait_for(list(sent), LIMIT_S)
-        return _exits(sent, seen, usage)
+        return replace(_exits(sent, seen, usage), hops_ms=hops_ms(self._system.admin_url, sent, seen))
 
     def burst(self, count: int) -> Exits:
         """Let one tick meet the target of every trade, spread over all accounts."""

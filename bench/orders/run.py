@@ -76,6 +76,8 @@ def _steady(runs: ExitRuns, plan: Plan, name: str) -> Iterator[Figure]:
     found = runs.steady(plan.rate_per_s, plan.steady)
     goal = "p50 ≤ 25 ms, p99 ≤ 75 ms"
     yield Figure(f"{name}, {plan.rate_per_s:.0f}/s", _latencies(found), goal, cpu_text(found.usage, found.count))
+    hops = ", ".join(f"{end} {milliseconds:.1f}" for end, milliseconds in found.hops_ms.items())
+    yield Figure("medians of their hops, from the tick", f"{hops} ms", "", "")
 
 
 def _burst(runs: ExitRuns, plan: Plan) -> Iterator[Figure]:
