@@ -109,7 +109,7 @@ class ChildServer:
 
     def why_not_ready(self) -> str:
         """Return in a few words why it is not ready; call it only after `is_ready` returned False."""
-        return f"does not answer; its log is {self.log_file}"
+        return "does not answer"
 
     def launch(self) -> None:
         """Prepare and start it, without waiting until it is ready."""

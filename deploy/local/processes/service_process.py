@@ -64,8 +64,8 @@ class ServiceProcess(ChildServer):
         return self.pid is not None and accepts(self._port) and not why_not_ready(self.probe)
 
     def why_not_ready(self) -> str:
-        """Return its ``/readyz`` problems and the path of its log."""
-        return f"{why_not_ready(self.probe) or 'ready by now'}; its log is {self.log_file}"
+        """Return its ``/readyz`` problems; empty if it is ready by now."""
+        return why_not_ready(self.probe)
 
 
 def why_not_ready(url: str) -> str:

@@ -124,7 +124,7 @@ class Supervisor:
                 raise _not_ready(hopeless, f"ended {STARTS} times")
             if now > told + TELL_S:
                 told = now
-                self._on_progress(f"waiting for {_named(waiting)}; {now - began:.0f} s of {limit_s:.0f} s")
+                self._tell_waiting(waiting, f"{now - began:.0f} s of {limit_s:.0f} s")
             for one in waiting:
                 if one.server.is_ready():
                     one.was_ready = True
@@ -167,6 +167,12 @@ class Supervisor:
             for one in stage:
                 one.server.stop()
         self._stages.clear()
+
+    def _tell_waiting(self, waiting: Sequence[Supervised], time_of: str) -> None:
+        """Tell a line for each server: some are waited for at once, and a terminal has 80 columns."""
+        self._on_progress(f"waiting, {time_of}:")
+        for one in waiting:
+            self._on_progress(f"  {one.server.name} {_why(one)}")
 
     def _launch(self, one: Supervised) -> None:
         one.started = self._clock.monotonic()
@@ -220,8 +226,9 @@ class Supervisor:
 
 
 def _not_ready(failed: list[Supervised], what: str) -> Unavailable:
-    return Unavailable(f"{what}: {_named(failed)}", servers=[one.server.name for one in failed])
+    named = ", ".join(f"{one.server.name} ({_why(one)}; its log is {one.server.log_file})" for one in failed)
+    return Unavailable(f"{what}: {named}", servers=[one.server.name for one in failed])
 
 
-def _named(servers: Sequence[Supervised]) -> str:
-    return ", ".join(f"{one.server.name} ({one.state or one.server.why_not_ready()})" for one in servers)
+def _why(one: Supervised) -> str:
+    return one.state or one.server.why_not_ready() or "is ready by now"

@@ -225,7 +225,7 @@ def test_stack_start_reports_what_it_waits_for_and_why(
     supervisor.launch([Tiny("slow", "import time; time.sleep(600)", tmp_path)])
     with pytest.raises(Unavailable, match=r"not ready within 1 s: slow \(does not answer; its log is .*slow.log\)"):
         supervisor.await_ready(1, _never, lambda name: None)
-    assert said[0].startswith("waiting for slow (does not answer; its log is ")
+    assert said[0].startswith("waiting, 0 s of 1 s") and said[1] == "  slow does not answer"
 
 
 def test_process_that_keeps_ending_is_abandoned_during_stack_start(supervisor: Supervisor, tmp_path: Path) -> None:
