@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -10,6 +11,9 @@ from shared.errors import ExitflowError
 from shared.http.clients import direct, why_silent
 
 TIMEOUT = httpx.Timeout(8.0, connect=2.0)
+PATIENCE_S = 1.0
+"""Without an answer for so long, the API is asked whether it is alive: it answers `/healthz` within a second."""
+ALIVE = httpx.Timeout(1.0)
 CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 Json = dict[str, Any]
 
@@ -117,7 +121,7 @@ class Api:
     async def _ask(self, token: str, method: str, path: str, **options: Any) -> Json:
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
         try:
-            response = await self._client.request(method, path, headers=headers, **options)
+            response = await self._answer(method, path, headers=headers, **options)
         except httpx.HTTPError as error:
             raise self._unreachable(method, error) from error
         if not response.is_success:
@@ -129,6 +133,17 @@ class Api:
                 self.name, response.status_code, f"{self.name} did not answer with JSON.", UNEXPECTED
             ) from error
         return body
+
+    async def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Return the answer; a slow one is waited for as long as the API is alive. A frozen API is told within 2 s."""
+        request = asyncio.ensure_future(self._client.request(method, path, **options))
+        try:
+            answered, _ = await asyncio.wait({request}, timeout=PATIENCE_S)
+            if not answered:
+                await self._client.get("/healthz", timeout=ALIVE)
+            return await request
+        finally:
+            request.cancel()
 
     def _unreachable(self, method: str, error: httpx.HTTPError) -> ApiFault:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
