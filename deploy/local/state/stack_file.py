@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.local.processes.service_environment import Wiring
 from deploy.local.secrets.private_files import write_private
-from shared.errors import NotFound
+from shared.errors import ConfigurationError, NotFound
 from shared.postgres import roles
 from shared.runtime.catalogue import CONSOLE, EXIT_API, PAPER_BROKER, PROCESSES, TRADE_API
 
@@ -45,9 +45,15 @@ def read_stack_file(file: Path) -> dict[str, Any]:
     ------
     NotFound
         There is none: no stack is ready here.
+    ConfigurationError
+        It is damaged.
     """
     try:
-        stack: dict[str, Any] = json.loads(file.read_text())
+        stack = json.loads(file.read_bytes())
     except FileNotFoundError:
         raise NotFound(f"no stack is running in {file.parent}; `exitflow up` starts one") from None
+    except ValueError:
+        stack = None
+    if not isinstance(stack, dict):
+        raise ConfigurationError(f"{file} is damaged; `exitflow down` and `exitflow up` write it again")
     return stack

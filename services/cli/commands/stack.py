@@ -30,7 +30,7 @@ Kafka = Annotated[
     KafkaChoice,
     typer.Option(
         help="apache: real Kafka, needs Java 17 and, once, Maven. tansu: in memory, needs neither. "
-        "external: EXITFLOW_KAFKA_BOOTSTRAP_SERVERS. auto: the first possible of external, apache, tansu."
+        "external: one named by the settings. auto: the first possible of external, apache, tansu."
     ),
 ]
 
@@ -51,9 +51,9 @@ def up(
     ready_timeout: Annotated[
         float | None,
         typer.Option(
-            help="Seconds for the servers, and then the services, to become ready.",
+            help="Seconds for servers, and then services, to become ready; EXITFLOW_READY_TIMEOUT_S by default.",
             min=1,
-            show_default="EXITFLOW_READY_TIMEOUT_S",
+            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -13,8 +13,8 @@ import httpx
 from deploy.compose.secret_files import named_broker_credentials
 from deploy.local.secrets.credentials import PAPER, Credentials
 from deploy.local.state.data_directory import DataDirectory, default_data_dir
-from deploy.local.state.stack_file import read_stack_file
 from services.cli.support.api_client import TIMEOUT_S, Refused
+from services.cli.support.running_stack import RunningStack
 from shared.errors import ConfigurationError, Unavailable
 from shared.http.clients import open_client, why_silent
 from shared.settings import load_settings
@@ -72,10 +72,9 @@ def open_paper_broker(root_url: str, data_dir: Path | None) -> PaperBrokerClient
         No stack runs in the directory.
     """
     if not root_url:
-        directory = DataDirectory(data_dir or default_data_dir())
-        root_url = read_stack_file(directory.stack_file)["paper_broker"]
-        kept = Credentials.of(directory.secrets_file).broker_credentials()
-        return PaperBrokerClient(root_url, json.loads(kept)[PAPER])
+        stack = RunningStack.running_in(data_dir or default_data_dir())
+        kept = Credentials.of(DataDirectory(stack.data_dir).secrets_file).broker_credentials()
+        return PaperBrokerClient(stack.described["paper_broker"], json.loads(kept)[PAPER])
     setting = load_settings().broker_credentials
     if setting is None:
         raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set; the paper broker needs an account's token")

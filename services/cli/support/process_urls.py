@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.local.state.data_directory import DataDirectory, default_data_dir
-from deploy.local.state.stack_file import read_stack_file
+from deploy.local.state.data_directory import default_data_dir
+from services.cli.support.running_stack import RunningStack
 from shared.errors import InvalidInput, NotFound
 
 ProcessOption = Annotated[
@@ -30,7 +30,7 @@ def process_urls(named: list[str] | None, data_dir: Path | None) -> dict[str, st
     if named:
         return dict(each.split("=", 1) for each in named)
     try:
-        described = read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file)
+        described = RunningStack.running_in(data_dir or default_data_dir()).described
     except NotFound:
         return {}
     return {name: url.removesuffix("/metrics") for name, url in described["metrics"].items()}

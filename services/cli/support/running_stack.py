@@ -31,16 +31,23 @@ class RunningStack:
             No stack runs in the named directory, or in the default one if it is needed.
         """
         if data_dir is not None:
-            return cls._running(data_dir)
+            return cls.running_in(data_dir)
         if settings.model_fields_set & named_by:
             return None
         try:
-            return cls._running(default_data_dir())
+            return cls.running_in(default_data_dir())
         except NotFound as error:
             names = ", ".join(sorted(PREFIX + name.upper() for name in named_by))
             raise NotFound(f"{error}; --data-dir names another stack; {names} name another system") from error
 
     @classmethod
-    def _running(cls, data_dir: Path) -> Self:
+    def running_in(cls, data_dir: Path) -> Self:
+        """Return the stack of a directory.
+
+        Raises
+        ------
+        NotFound
+            No stack runs there.
+        """
         file = DataDirectory(data_dir).stack_file
         return cls(data_dir, Fields(read_stack_file(file), str(file)))

@@ -132,6 +132,11 @@ def test_command_has_sentence_and_example_naming_it(words: str) -> None:
     assert f"$ exitflow {words}" in command.epilog
 
 
+@pytest.mark.parametrize("words", sorted(COMMANDS))
+def test_every_argument_and_option_says_what_it_is_for(words: str) -> None:
+    assert [each.name for each in COMMANDS[words].params if not each.help] == []
+
+
 @pytest.mark.parametrize("words", sorted(each for each in COMMANDS if not each.startswith("run ")))
 def test_a_command_prints_json_unless_it_says_why_not(words: str) -> None:
     flags = {flag for parameter in COMMANDS[words].params for flag in parameter.opts}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -50,7 +52,17 @@ def example_of(words: str) -> list[str]:
     return shlex.split(line)[2:]
 
 
+WITHOUT_STACK_FILE = ("up", "down", "status", "demo", "replay")
+"""Commands with a data directory that read no stack.json in their first example."""
+ON_STACK = {
+    words: example_of(words)
+    for words, command in COMMANDS.items()
+    if words not in WITHOUT_STACK_FILE and any("--data-dir" in parameter.opts for parameter in command.params)
+}
 ASKING = {words: example_of(words) for words in COMMANDS if not words.startswith(WITHOUT_API)}
+WITHOUT_DATABASE = ("doctor", "top", "faults ", "topics ", "ticks send", "ticks replay", "ticks rehome", "run ")
+"""Commands on a stack that ask Kafka or other processes first."""
+ON_DATABASES = sorted(each for each in ON_STACK.keys() - ASKING.keys() if not each.startswith(WITHOUT_DATABASE))
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -94,10 +106,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_stack(place: Path, api: str) -> None:
-    """Name the APIs of a running stack in its directory."""
+def write_stack(place: Path, api: str, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Name the APIs of a running stack in its directory, and more of it."""
     stack = {"exit_api": api, "trade_api": api, "token": "t", "kafka_bootstrap_servers": "127.0.0.1:1"}
-    (place / "stack.json").write_text(json.dumps(stack))
+    (place / "stack.json").write_text(json.dumps({**stack, **more}))
 
 
 def test_most_commands_ask_an_api() -> None:
@@ -126,11 +138,29 @@ def test_an_answer_of_another_version_is_no_traceback(
         assert line.startswith("exitflow: the answer of ") and "another version" in line, ended
 
 
-def test_a_stack_file_of_another_version_is_no_traceback(exitflow: Exitflow, place: Path) -> None:
-    (place / "stack.json").write_text("{}")
-    ended = exitflow("exits", "pending", "--data-dir", str(place))
-    assert ended.status == 1
-    assert ended.err.startswith(f"exitflow: {place / 'stack.json'} has no field")
+@pytest.mark.parametrize("words", sorted(ON_STACK))
+@pytest.mark.parametrize(
+    ("content", "status", "problem"), [("{}", 1, "has no field"), ("[]", 2, "is damaged"), ("{", 2, "is damaged")]
+)
+def test_a_stack_file_of_another_version_or_damaged_is_named(
+    exitflow: Exitflow, place: Path, words: str, content: str, status: int, problem: str
+) -> None:
+    (place / "stack.json").write_text(content)
+    ended = exitflow(*ON_STACK[words], "--data-dir", str(place))
+    assert (ended.status, ended.out) == (status, "")
+    assert f"exitflow: {place / 'stack.json'} {problem}" in ended.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", ON_DATABASES)
+def test_a_command_without_its_database_says_what_next(exitflow: Exitflow, place: Path, words: str) -> None:
+    url = "postgresql://role:password@127.0.0.1:1/none"
+    described = {"exit_database_url": url, "trade_database_url": url, "admin_database_url": url}
+    write_stack(place, "http://127.0.0.1:1", described | {"paper_broker": "http://127.0.0.1:1"})
+    ended = exitflow(*ON_STACK[words], "--data-dir", str(place))
+    assert (ended.status, ended.out) == (1, "")
+    line = ended.err.splitlines()[-1]
+    assert line.startswith("exitflow: PostgreSQL does not answer: ")
+    assert line.endswith("; `exitflow doctor` finds out why")
 
 
 @pytest.mark.parametrize("words", sorted(ASKING))
@@ -154,6 +184,15 @@ def test_help_succeeds(exitflow: Exitflow, words: str) -> None:
     ended = exitflow(*words.split(), "--help")
     assert (ended.status, ended.err) == (0, "")
     assert f"$ exitflow {words}" in ended.out
+
+
+@pytest.mark.parametrize("words", sorted(COMMANDS))
+def test_help_loses_nothing_in_a_terminal_of_80_columns(
+    exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = exitflow(*words.split(), "--help").out.splitlines()
+    assert [line for line in shown if len(line) > 80 or re.search(r"…\s*│$", line)] == []
 
 
 @pytest.mark.parametrize("words", sorted(each for each in ASKING if set(ASKING[each]) & set(FILES)))

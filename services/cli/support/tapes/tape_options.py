@@ -22,7 +22,7 @@ def _option(flag: str, help_text: str, metavar: str | None = None) -> Any:
 
 _OPTIONS: Final[Options] = {
     "columns": (
-        Annotated[str | None, _option("--columns", "The file's names, as ltp=last_price,ts=exchange_timestamp.")],
+        Annotated[str | None, _option("--columns", "The file's names, as ltp=last_price,ts=time.")],
         None,
     ),
     "symbol": (
