@@ -15,7 +15,7 @@ InHand = dict[Future[None], tuple[Batch, Iterator[Batch]]]
 """Batches at work, with those of their lane behind them."""
 
 LANES = 2
-"""One books while PostgreSQL works on the batch of the other; a third would wait for the interpreter."""
+"""One books while PostgreSQL works on the batch of the other. More were not measured."""
 
 BATCH_RECORDS = 500
 """Records of a transaction at most: beyond it a commit costs little for each record, and the locked trades would wait
