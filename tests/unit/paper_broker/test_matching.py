@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,8 +21,16 @@ from services.paper_broker.gtt_desk import GttDesk
 from services.paper_broker.gtts import GttLeg, GttRequest
 from services.paper_broker.kite_errors import KiteError
 from services.paper_broker.ledger import Ledger
-from services.paper_broker.matching import allowed, execute, filled, is_triggered, next_stage_ms, triggered
-from services.paper_broker.orders import MAX_VALUE_UNITS, Order, OrderRequest, Stage, placed
+from services.paper_broker.matching import (
+    allowed,
+    execute,
+    filled,
+    is_triggered,
+    next_stage_ms,
+    postponed,
+    triggered,
+)
+from services.paper_broker.orders import MAX_VALUE_UNITS, Execution, Order, OrderRequest, Stage, placed
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick
 
@@ -78,9 +87,43 @@ def test_a_plan_is_monotonic_and_bounded_by_the_order(quantity: int, stages: lis
     assert following is None or following > NOON_MS + at
 
 
+def test_an_order_waits_for_the_first_of_the_later_stages() -> None:
+    plan = (Stage(NOON_MS + 10, 30), Stage(NOON_MS + 30, 100), Stage(NOON_MS + 20, 50))
+    assert [next_stage_ms(plan, NOON_MS + at) for at in (9, 10, 20, 30)] == [
+        NOON_MS + 10,
+        NOON_MS + 20,
+        NOON_MS + 30,
+        None,
+    ]
+    assert next_stage_ms(postponed(plan, 5), NOON_MS + 10) == NOON_MS + 15
+
+
+def test_nothing_is_allowed_before_the_first_stage() -> None:
+    plan = (Stage(NOON_MS + 10, 30),)
+    assert [allowed(order(), plan, NOON_MS + at) for at in (9, 10)] == [0, 30]
+
+
+def test_an_order_trades_as_much_as_its_fills_and_its_plan_leave() -> None:
+    partly = replace(order(quantity=100), filled_quantity=30)
+    assert execute(partly, (), 10_000_000, NOON_MS) == Execution(70, 10_000_000, NOON_MS)
+    plan = (Stage(NOON_MS, 50),)
+    assert execute(partly, plan, 10_000_000, NOON_MS) == Execution(20, 10_000_000, NOON_MS)
+    assert execute(replace(partly, filled_quantity=50), plan, 10_000_000, NOON_MS) is None
+
+
+def test_only_a_waiting_stop_is_triggered() -> None:
+    waiting = placed(stop_request(100, "SELL", 10_000_000), "PAPER", 1, NOON_MS)
+    assert is_triggered(waiting, 10_000_000)
+    assert not is_triggered(triggered(waiting, NOON_MS), 10_000_000)
+    assert not is_triggered(replace(waiting, trigger_units=None), 10_000_000)
+    assert not is_triggered(waiting, None)
+
+
 def test_nothing_trades_without_price_or_beyond_the_value_limit() -> None:
     assert execute(order(), (), None, NOON_MS) is None
-    assert execute(order(quantity=1000), (), MAX_VALUE_UNITS // 1000 + 1, NOON_MS) is None
+    largest = MAX_VALUE_UNITS // 1000
+    assert execute(order(quantity=1000), (), largest, NOON_MS) == Execution(1000, largest, NOON_MS)
+    assert execute(order(quantity=1000), (), largest + 1, NOON_MS) is None
 
 
 def test_the_average_is_the_volume_weighted_price_half_up() -> None:
