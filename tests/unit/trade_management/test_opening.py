@@ -12,6 +12,7 @@ import pytest
 from services.trade_management.domain.fill_report import FillReport, contradiction
 from services.trade_management.domain.fills import Fill
 from services.trade_management.domain.trade import (
+    MOST_VALUE,
     PlanContradiction,
     ShortDelivery,
     Trade,
@@ -104,9 +105,18 @@ def test_one_intent_cannot_fill_more_than_the_trade_has() -> None:
     assert reason == "the intent filled 101, more than the trade's quantity of 100"
 
 
-def test_a_fill_beyond_the_value_limit_contradicts_the_trade() -> None:
+def test_any_fill_at_the_value_limit_contradicts_the_trade() -> None:
+    opened, most = trade(), MOST_VALUE / 50
+    told = contradiction(_report(opened, fill(50), fill(50, most)), opened)
+    assert told == f"a fill is worth {MOST_VALUE} or more"
+    assert contradiction(_report(opened, fill(50), fill(50, most - Decimal("0.01"))), opened) is None
+
+
+def test_fills_of_a_renamed_symbol_are_consistent_with_its_trade() -> None:
     opened = trade()
-    assert contradiction(_report(opened, fill(100, Decimal(10) ** 12)), opened) is not None
+    report = replace(_report(opened, fill()), symbol="NSE:OLD")
+    assert contradiction(report, opened, {"NSE:OLD"}) is None
+    assert contradiction(report, opened, {"NSE:OLDER"}) is not None
 
 
 @pytest.mark.parametrize(
