@@ -54,7 +54,7 @@ def test_rules_of_a_trade_are_candidates_together() -> None:
     assert [[each.rule_key for each in of_trade] for of_trade in _candidates(keys)] == [keys[:2], keys[2:]]
 
 
-def test_a_candidate_has_the_time_of_the_last_tick_unless_one_is_given() -> None:
+def test_a_candidate_has_the_last_time_or_another() -> None:
     key = RuleKey(ONE, TARGET)
     at_tick = ExitCandidate(ONE, "NSE:INFY", TARGET, 1011_0000, 7, level=1010_0000)
     assert _candidates([key]) == [[at_tick]]
@@ -62,12 +62,12 @@ def test_a_candidate_has_the_time_of_the_last_tick_unless_one_is_given() -> None
     assert at_clock.detected_at_us == 0
 
 
-def test_without_a_tick_a_candidate_has_no_price_and_no_time() -> None:
+def test_a_candidate_without_a_tick_has_no_price_or_time() -> None:
     [[candidate]] = _candidates([RuleKey(ONE, TARGET)], last=(0, 7))
     assert (candidate.detected_price, candidate.detected_at_us) == (None, 0)
 
 
-def test_the_level_of_a_short_trade_is_a_price_of_the_market() -> None:
+def test_the_level_of_a_short_trade_is_a_market_price() -> None:
     state = FixedLevel(above(-990_0000))
     [[candidate]] = _candidates([RuleKey(ONE, TARGET)], state=state, direction=Direction.SHORT)
     assert candidate.level == 990_0000

@@ -12,6 +12,7 @@ from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_hours import every_day
 from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolState
 from services.exit_qualification.domain.symbol_books import SymbolBooks
+from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.rule import RuleState
 from shared.tick_clock import Lateness
 from tests.unit.exit_qualification.examples import open_trade
@@ -60,7 +61,7 @@ def test_only_changed_limits_are_told(books: SymbolBooks) -> None:
     assert books.limit({INFY: NO_LIMITS}) == [INFY]
 
 
-def test_a_trade_is_found_by_its_id_and_an_unknown_one_is_not(books: SymbolBooks) -> None:
+def test_a_trade_is_found_by_its_id(books: SymbolBooks) -> None:
     rules = _put(books.of(INFY))
     assert books.of_trade(ONE) is books.of(INFY)
     assert books.of_trade(UNKNOWN) is None
@@ -91,3 +92,13 @@ def test_a_symbol_is_unsaved_until_its_present_state_is_noted(books: SymbolBooks
     assert books.unsaved([TCS, INFY]) == [INFY]
     books.note_saved(INFY, STATE)
     assert books.unsaved([TCS, INFY]) == []
+
+
+def test_moved_rules_are_taken_once_as_checkpoints_keep_them(books: SymbolBooks) -> None:
+    trailing = open_trade(trailing_stop={"amount": "10"})
+    rules = {RuleKey(ONE, reason, leg): state for (reason, leg), state in trailing.rules.items()}
+    books.of(INFY).put(trailing, rules, disarmed=(), moved=True)
+    kept = {key: saved for key, state in rules.items() if (saved := state.saved())}
+    assert {key.reason for key in kept} == {ExitReason.TRAILING_STOP}
+    assert books.take_moved([TCS, INFY]) == {ONE: kept}
+    assert books.take_moved([INFY]) == {}

@@ -103,7 +103,7 @@ def test_nothing_is_allowed_before_the_first_stage() -> None:
     assert [allowed(order(), plan, NOON_MS + at) for at in (9, 10)] == [0, 30]
 
 
-def test_an_order_trades_as_much_as_its_fills_and_its_plan_leave() -> None:
+def test_an_order_trades_what_its_fills_and_plan_leave() -> None:
     partly = replace(order(quantity=100), filled_quantity=30)
     assert execute(partly, (), 10_000_000, NOON_MS) == Execution(70, 10_000_000, NOON_MS)
     plan = (Stage(NOON_MS, 50),)

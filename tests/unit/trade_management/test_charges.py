@@ -16,8 +16,11 @@ from services.trade_management.domain.charges import (
     Market,
     Segment,
     Side,
+    added,
+    charged_as,
     difference,
     entry_share,
+    market_of,
     total,
 )
 from services.trade_management.domain.closure import TradeHistory, book
@@ -165,3 +168,41 @@ def _opened(
     quantity = sum(part for part, _ in split)
     fills = [fill(part, price, days=days, broker_trade_id=f"{nth:03}") for nth, (part, price) in enumerate(split)]
     return trade(direction, product, quantity=quantity, entry=entry), fills
+
+
+def test_charges_of_two_orders_are_added_line_by_line() -> None:
+    one = {Charge.BROKERAGE: Decimal(20), Charge.SEBI: Decimal("0.10")}
+    other = {Charge.BROKERAGE: Decimal(5), Charge.GST: Decimal(1)}
+    assert added(one, other) == {Charge.BROKERAGE: Decimal(25), Charge.SEBI: Decimal("0.10"), Charge.GST: Decimal(1)}
+
+
+def test_an_order_without_value_costs_no_flat_brokerage() -> None:
+    flat = ChargeSchedule(tuple(replace(rate, flat=Decimal(20)) for rate in SCHEDULE.rates))
+    assert flat.order_lines(NSE, MIS, SINCE, Side.SELL, Decimal(0)) == {}
+
+
+@pytest.mark.parametrize(
+    ("product", "days", "expected"),
+    [(CNC, 0, MIS), (CNC, 1, CNC), (ProductType.NRML, 0, ProductType.NRML), (MIS, 1, MIS)],
+)
+def test_only_delivery_closed_on_its_entry_day_is_intraday(
+    product: ProductType, days: int, expected: ProductType
+) -> None:
+    assert charged_as(product, SINCE, SINCE + timedelta(days=days)) is expected
+
+
+@pytest.mark.parametrize(
+    ("symbol", "market"),
+    [
+        ("NSE:INFY", NSE),
+        ("NFO:NIFTY26JANFUT", Market("NSE", Segment.FUTURES)),
+        ("NFO:NIFTY26JAN25000CE", Market("NSE", Segment.OPTIONS)),
+        ("NFO:COTTON26JANFUT", Market("NSE", Segment.FUTURES)),
+        ("MCX:COTTON26JANFUT", Market("MCX agricultural", Segment.FUTURES)),
+        ("MCX:GOLD26JANFUT", Market("MCX", Segment.FUTURES)),
+        ("CDS:USDINR26JANFUT", Market("CDS", Segment.FUTURES)),
+        ("CDS:EURUSD26JANFUT", Market("CDS", Segment.EQUITY)),
+    ],
+)
+def test_a_symbol_is_charged_by_its_exchange_and_kind(symbol: str, market: Market) -> None:
+    assert market_of(symbol) == market

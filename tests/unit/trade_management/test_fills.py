@@ -8,7 +8,7 @@ from services.trade_management.domain.fills import new_fills, taken
 from tests.unit.trade_management.examples import fill
 
 
-def test_new_fills_stand_in_order_of_time_then_of_their_ids() -> None:
+def test_new_fills_stand_in_order_of_time_then_id() -> None:
     late = fill(days=1)
     first, second = (fill(broker_trade_id=broker_trade_id) for broker_trade_id in ("1", "2"))
     assert new_fills([late, second, first], set()) == [first, second, late]

@@ -61,6 +61,29 @@ def test_all_of_a_trade_in_percent_is_all_of_it() -> None:
     assert plan.sized(101) == plan
 
 
+def test_the_last_leg_takes_the_rest_of_percentages_alone() -> None:
+    mixed = [{"price": "1010", "percent": "50"}, {"price": "1020", "percent": "50"}, {"price": "1030", "quantity": 1}]
+    sizes = [leg.quantity for leg in ladder(targets=mixed).sized(103).targets or ()]
+    assert sizes == [51, 51, 1]
+
+
+def test_shares_are_cut_to_whole_shares_without_a_lot() -> None:
+    legs = [{"price": "1010", "percent": "33"}, {"price": "1020", "percent": "33"}]
+    assert [leg.quantity for leg in ladder(targets=legs).sized(100).targets or ()] == [33, 33]
+
+
+def test_a_ladder_has_twenty_legs_at_most() -> None:
+    legs = [{"price": str(1010 + nth), "quantity": 1} for nth in range(21)]
+    assert len(ladder(targets=legs[:20]).targets or ()) == 20
+    with pytest.raises(ValidationError):
+        ladder(targets=legs)
+
+
+def test_faults_of_stops_stand_in_order_of_their_legs() -> None:
+    told = refused(after_leg={"5": {"stop": "995"}, "4": {"stop": "995"}})
+    assert told.index("after_leg 4") < told.index("after_leg 5")
+
+
 def test_each_leg_is_a_rule_in_the_direction_of_profit() -> None:
     states = start_rules(ladder(), Position(Direction.LONG, 1000_0000, 0))
     assert [key for key in states if key[0] is ExitReason.TARGET] == [(ExitReason.TARGET, leg) for leg in (1, 2, 3)]
