@@ -7,7 +7,9 @@ pseudo-random, so a batch may hold two events of one key, and n grows with every
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
+
+from shared.outbox.signature_text import SignatureText
+from shared.outbox.signatures import MOST_EVENTS_OF_SIGNATURE
 
 KEYS = 5_000
 PARTITIONS = 12
@@ -36,17 +38,29 @@ ALL_HEADERS_SQL = (
 )
 """All nine, for an outbox with headers ready to send."""
 
-_TWO_DIGESTS = "sha256(n::text::bytea) || sha256(('-' || n)::bytea)"
-SIGNATURE_SQL = f"'0123456789abcdef:' || translate(encode({_TWO_DIGESTS}, 'base64'), chr(10), '')"
-"""As long as one of `shared.outbox.signatures` and as hard to compress. Only our own outbox stores one."""
+GROUP = MOST_EVENTS_OF_SIGNATURE
+"""Events of a backlog with one signature: production writes them in calls of many."""
+_KEY_ID = "0123456789abcdef"
+_LEVELS = range((GROUP - 1).bit_length())
+_PATH_TEXTS = [f"'{level}/' || ((n >> {level}) # 1)" for level in _LEVELS]
+_DIGESTS_SQL = " || ".join(
+    f"sha256(({text})::bytea)" for text in (f"'r' || n / {GROUP}", f"'s' || n / {GROUP}", *_PATH_TEXTS)
+)
+SIGNATURE_SQL = f"'{_KEY_ID}/' || mod(n, {GROUP}) || ':' || translate(encode({_DIGESTS_SQL}, 'base64'), chr(10), '')"
+"""As long as that of an event in a whole group, with as much in common. Only our own outbox stores one."""
 
 RANGE_SQL = "generate_series(%(first)s::bigint, %(last)s::bigint) AS n"
 
 
 def signature_of(number: int) -> str:
     """Return the value of `SIGNATURE_SQL` for event `number`."""
-    digests = [hashlib.sha256(text.encode()).digest() for text in (str(number), f"-{number}")]
-    return f"0123456789abcdef:{b64encode(b''.join(digests)).decode()}"
+    path = b"".join(_sha256(f"{level}/{number >> level ^ 1}") for level in _LEVELS)
+    return str(SignatureText(_KEY_ID, _signature(number // GROUP), number % GROUP, path))
+
+
+def lone_signature_of(number: int) -> str:
+    """Return the signature of event `number`, written by itself."""
+    return str(SignatureText(_KEY_ID, _signature(number)))
 
 
 def key_of(number: int) -> str:
@@ -79,6 +93,15 @@ def all_headers(number: int, event_id: str) -> dict[str, str]:
         "ce_time": TIME,
         "traceparent": TRACEPARENT,
     }
+
+
+def _signature(number: int) -> bytes:
+    """Return as many bytes as a signature has, and as hard to compress."""
+    return _sha256(f"r{number}") + _sha256(f"s{number}")
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _digest(number: int) -> str:

@@ -72,7 +72,7 @@ class Exitflow:
             "payloads": payload,
             "payload_starts": [1],
             "payload_bytes": [len(payload)],
-            "signatures": [records.signature_of(number)],
+            "signatures": [records.lone_signature_of(number)],
         }
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
