@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from shared.outbox.signature_text import SignatureText
-from shared.outbox.signatures import MOST_EVENTS_OF_SIGNATURE
+from shared.outbox.signature_text import MOST_EVENTS_OF_SIGNATURE, SignatureText
 
 KEYS = 5_000
 PARTITIONS = 12

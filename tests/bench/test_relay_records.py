@@ -17,7 +17,7 @@ def test_python_and_sql_make_the_same_events(empty_database: Database) -> None:
     columns = f"{records.KEY_SQL}, {records.PAYLOAD_SQL}, {records.SIGNATURE_SQL}"
     with psycopg.connect(empty_database.admin_url) as connection:
         found = connection.execute(
-            f"SELECT {columns} FROM {records.RANGE_SQL} ORDER BY n",  # type: ignore[arg-type]  # our own constants
+            f"SELECT {columns} FROM {records.RANGE_SQL} ORDER BY n",
             {"first": 0, "last": LAST},
         ).fetchall()
     made = [(records.key_of(n), records.payload_of(n), records.signature_of(n)) for n in range(LAST + 1)]
