@@ -31,12 +31,10 @@ def read_table(file: Path, opened: IO[bytes]) -> Table:
     InvalidInput
         It is Parquet and damaged, or pyarrow is not installed.
     """
-    start = opened.read(4)
-    opened.seek(0)
-    if start == _PARQUET:
-        return read_parquet(file, opened)
-    plain = GzipFile(fileobj=opened) if start.startswith(_GZIP) else opened
-    lines, first = _begin(TextIOWrapper(cast("IO[bytes]", plain), encoding="utf-8-sig", newline=""))
+    plain = cast("IO[bytes]", GzipFile(fileobj=opened)) if _starts_with(_GZIP, opened) else opened
+    if _starts_with(_PARQUET, plain):
+        return read_parquet(file, plain)
+    lines, first = _begin(TextIOWrapper(plain, encoding="utf-8-sig", newline=""))
     if first.startswith("["):
         return Table(None, _json_array(file, lines))
     if first.startswith("{"):
@@ -45,6 +43,12 @@ def read_table(file: Path, opened: IO[bytes]) -> Table:
         return read_csv(lines)
     except InvalidInput as error:
         raise BadLine(file, 1, f"{error}, e.g. symbol,ltp,ts,seq") from error
+
+
+def _starts_with(magic: bytes, opened: IO[bytes]) -> bool:
+    start = opened.read(len(magic))
+    opened.seek(0)
+    return start == magic
 
 
 def _begin(text: Iterator[str]) -> tuple[Iterator[str], str]:

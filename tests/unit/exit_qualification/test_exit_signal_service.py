@@ -251,6 +251,17 @@ def test_a_trailing_stop_that_is_changed_keeps_its_best_price() -> None:
     assert reasons(engine.on_tick(INFY, 1004_0000, 3, 3).candidates) == [(1, [TRAILING_STOP])]
 
 
+@pytest.mark.parametrize("others", [(), (open_trade(2, trailing_stop={"amount": "30"}),)], ids=["alone", "beside one"])
+@pytest.mark.parametrize(("last", "stop"), [(1006, 1001), (998, 995)], ids=["in profit", "in loss"])
+def test_a_new_trailing_stop_starts_at_the_better_price(others: tuple[OpenTrade, ...], last: int, stop: int) -> None:
+    engine = engine_with(open_trade(stop_loss=900_0000), *others)
+    engine.on_tick(INFY, 1009_0000, 1, 1)
+    engine.on_tick(INFY, last * 10_000, 2, 2)
+    assert engine.change_plan(changed(open_trade(stop_loss=900_0000, trailing_stop={"amount": "5"}))) == []
+    assert not engine.on_tick(INFY, stop * 10_000 + 1, 3, 3).candidates
+    assert reasons(engine.on_tick(INFY, stop * 10_000, 4, 4).candidates) == [(1, [TRAILING_STOP])]
+
+
 class CountingPrice(int):
     """A price with a count of its comparisons."""
 

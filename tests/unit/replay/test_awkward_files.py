@@ -152,6 +152,15 @@ def test_damaged_parquet_is_named(tmp_path: Path, data: bytes) -> None:
         list(Tape(file, TapeFormat()))
 
 
+def test_gzipped_parquet_is_read(tmp_path: Path) -> None:
+    columns = {"symbol": ["NSE:INFY"], "ltp": ["10"], "ts": [AT.isoformat()], "seq": [1]}
+    plain = _parquet(tmp_path, columns, TapeFormat())
+    file = tmp_path / "ticks.parquet.gz"
+    file.write_bytes(gzip.compress((tmp_path / "ticks.parquet").read_bytes()))
+    assert list(Tape(file, TapeFormat())) == plain
+    assert [each.seq for each in plain] == [1]
+
+
 def _ticks(directory: Path, text: str) -> list[RecordedTick]:
     file = directory / "ticks"
     file.write_text(text, newline="")
