@@ -12,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.trade_management.fills.intent_log import IntentLog
 from services.trade_management.fills.lanes import FillLanes
-from services.trade_management.fills.reading import tells_approval
 from services.trade_management.metrics import BATCH_SECONDS
 from services.trade_management.trade_management_service import CONSUMER
 from shared.back_off import BackOff
@@ -50,6 +49,8 @@ one must not wait for the commit of the first."""
 COMMIT_S = 1.0
 """Longest time until the offsets of applied records are committed, while records keep coming."""
 
+OnRecords = Callable[[Sequence[Message]], None]
+
 FILLS = "fills"
 """Health condition of the loop: the last batch was applied."""
 
@@ -67,8 +68,8 @@ class FillConsumer:
 
     Parameters
     ----------
-    on_approved:
-        Called once a record tells of an approved exit, before the records are applied.
+    on_records:
+        Called with the records of each poll, before they are applied.
     """
 
     def __init__(
@@ -79,13 +80,13 @@ class FillConsumer:
         lanes: FillLanes,
         health: Health,
         clock: Clock,
-        on_approved: Callable[[], None] | None = None,
+        on_records: OnRecords | None = None,
     ) -> None:
         self._settings = settings
         self._lanes = lanes
         self._health = health
         self._clock = clock
-        self._on_approved = on_approved
+        self._on_records = on_records
         self._log = IntentLog(settings, engine, topic)
         self._gaps = GapReport(engine, CONSUMER, health, clock, ADVICE)
 
@@ -100,7 +101,7 @@ class FillConsumer:
         topics = self._log.begin()
         with WatchedConsumer(self._settings, CONSUMER, topics, self._health, self._clock) as consumer:
             membership = FillMembership(
-                consumer, self._log, self._lanes, self._gaps, self._health, self._clock, stop, self._on_approved
+                consumer, self._log, self._lanes, self._gaps, self._health, self._clock, stop, self._on_records
             )
             membership.subscribe()
             try:
@@ -129,7 +130,7 @@ class FillMembership:
         health: Health,
         clock: Clock,
         stop: Stop,
-        on_approved: Callable[[], None] | None = None,
+        on_records: OnRecords | None = None,
     ) -> None:
         self._consumer = consumer
         self._log = log_
@@ -138,7 +139,7 @@ class FillMembership:
         self._health = health
         self._clock = clock
         self._stop = stop
-        self._on_approved = on_approved
+        self._on_records = on_records
         self._back_off = BackOff()
         self._done: dict[Partition, int] = {}
         self._commit_by_s: float | None = None
@@ -163,8 +164,8 @@ class FillMembership:
         self._gaps.show()
         self._revoked.clear()
         records = self._consumer.take(MOST_RECORDS, QUIET_S if self._done else POLL_S)
-        if self._on_approved is not None and any(tells_approval(record) for record in records):
-            self._on_approved()
+        if self._on_records is not None:
+            self._on_records(records)
         if self._waiting is not None:
             self._take_up(self._waiting)
         if self._work(self._still_ours(records)) and self._is_commit_due(anything_came=bool(records)):

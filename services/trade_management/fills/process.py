@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from services.trade_management.execution.exit_executor import exit_executor
+from services.trade_management.execution.approval_events import approved_exits
+from services.trade_management.execution.exit_executor import ExitExecutor, exit_executor
 from services.trade_management.fills.batch import FillBatches
-from services.trade_management.fills.consumer import FILLS, FillConsumer
+from services.trade_management.fills.consumer import FILLS, FillConsumer, OnRecords
 from services.trade_management.fills.lanes import FillLanes
 from services.trade_management.fills.waiting_fills import WaitingFills
 from services.trade_management.trade_management_service import TradeManagementService
@@ -22,7 +22,7 @@ from shared.kafka.confirmed_producer import ConfirmedProducer
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.gap_report import CONDITION as GAPS
 from shared.kafka.topic_watch import CONDITION as KAFKA
-from shared.outbox.signatures import event_signer, exit_event_keys
+from shared.outbox.signatures import TrustedKeys, event_signer, exit_event_keys
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import BY_INDEX
@@ -51,9 +51,9 @@ def build(process: RunningProcess) -> None:
     engine = process.open_database(settings.require_trade_database(), TRADE_MANAGEMENT, limits, planner=BY_INDEX)
     process.prune(engine, Pruned.INBOX, settings.inbox_keep_days)
     health.fine(FILLS)
-    executor = exit_executor(settings, engine, health)
-    on_approved = None if executor is None else executor.look_now
-    process.threads.add("fills", fill_consumer(settings, engine, health, clock, on_approved).run)
+    executor = exit_executor(settings, engine, health, clock)
+    on_records = None if executor is None else _hear_of_exits(executor, exit_event_keys(settings))
+    process.threads.add("fills", fill_consumer(settings, engine, health, clock, on_records).run)
     process.threads.add("waiting-fills", waiting_fills(settings, engine, health, clock).run)
     process.threads.add("user-brokers", user_broker_feed(settings, engine, health, clock).run)
     if executor is not None:
@@ -65,13 +65,17 @@ def fill_consumer(
     engine: Engine,
     health: Health,
     clock: Clock,
-    on_approved: Callable[[], None] | None = None,
+    on_records: OnRecords | None = None,
 ) -> FillConsumer:
     """Return a consumer for the settings' environment, not started."""
     topics = TopicNames(settings.kafka_topic_prefix)
     batches = _batches(settings, engine, clock)
     lanes = FillLanes(batches.apply)
-    return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), lanes, health, clock, on_approved)
+    return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), lanes, health, clock, on_records)
+
+
+def _hear_of_exits(executor: ExitExecutor, trusted: TrustedKeys) -> OnRecords:
+    return lambda records: executor.hear(approved_exits(records, trusted))
 
 
 def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clock) -> WaitingFills:

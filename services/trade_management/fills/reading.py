@@ -21,7 +21,6 @@ from services.trade_management.fills.fill_event import (
 from shared.clock import trading_day
 from shared.contracts.discarded import Discarded
 from shared.contracts.events import event_classes
-from shared.contracts.exits import ExitIntentApproved
 from shared.contracts.topics import EXIT_INTENTS
 from shared.errors import MalformedMessage
 from shared.kafka.clients import headers_of
@@ -32,8 +31,6 @@ LONGEST_ID = 128
 """Characters of a broker's id; longer ids do not fit into an index entry."""
 
 _KNOWN_TYPES = frozenset(event.event_type() for event in event_classes() if event.topic == EXIT_INTENTS)
-
-_APPROVED_TYPE = ExitIntentApproved.event_type()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,6 @@ def read(record: Message, trusted: TrustedKeys) -> FillReport | DiscardedEvent |
     report = _report(event_id, event, valid_traceparent(headers.get("traceparent")))
     trusted.verify(record, headers)
     return report
-
-
-def tells_approval(record: Message) -> bool:
-    """Return whether a record tells of an approved exit; nothing of it is believed."""
-    return headers_of(record).get("ce_type") == _APPROVED_TYPE
 
 
 def _event_id(text: str) -> UUID:

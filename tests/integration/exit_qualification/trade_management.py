@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,10 +13,11 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from services.exit_qualification.api.app import create
+from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.orders.asked_exits import AskedExits, AskedExitsListener
 from services.exit_qualification.storage.execution_requests import EXECUTION_REQUESTS
 from services.exit_qualification.storage.order_queues import Asked
-from services.trade_management.execution.approved_exits import ApprovedExits
+from services.trade_management.execution.approved_exits import ApprovedExit, ApprovedExits
 from services.trade_management.execution.exit_executor import ExitExecutor
 from shared.clock import Clock, SystemClock
 from shared.http.auth import Scope, store_token
@@ -38,12 +39,14 @@ class WayToExitApi(httpx.BaseTransport):
         self.is_down = False
         self.dies_before_answering = False
         self.requests = 0
+        self.looks = 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Carry a request there, and the answer back."""
         if self.is_down:
             raise httpx.ConnectError("exit-api is down", request=request)
         answer = self._exit_api.handle_request(request)
+        self.looks += request.method == "GET"
         if request.method == "POST" and answer.status_code == httpx.codes.ACCEPTED:
             self.requests += 1
         if self.dies_before_answering:
@@ -83,11 +86,16 @@ class TradeManagement:
         self.kept = AskedExits(self.clock)
         self._receive(0)
 
-    def execute(self) -> None:
-        """One pass of trade management; exit-orders has received its requests afterwards."""
+    def hear(self, *intents: ExitIntent) -> None:
+        """trade-fills has read the approval of these exits, and asked; exit-orders has received the requests."""
+        self.executor.hear([ApprovedExit(each.intent_id, each.trade_id, each.quantity) for each in intents])
+        self.execute(self.executor.execute_heard)
+
+    def execute(self, step: Callable[[], None] | None = None) -> None:
+        """One step of trade management, a look without one; exit-orders has received its requests afterwards."""
         before = self.way.requests
         try:
-            self.executor.execute_once()
+            (step or self.executor.execute_once)()
         finally:
             if self.way.requests > before:
                 self._receive(ARRIVAL_S)
@@ -113,6 +121,6 @@ def trade_management(
     listener = Listener(exit_engine, EXECUTION_REQUESTS)
     with TestClient(create(settings, exit_engine, of_api, clock)) as client:
         way = WayToExitApi(client)
-        executor = ExitExecutor(trade_engine, ApprovedExits("http://testserver", TOKEN, way), health)
+        executor = ExitExecutor(trade_engine, ApprovedExits("http://testserver", TOKEN, way), health, clock)
         yield TradeManagement(executor, health, way, client, listener, clock)
     listener.close()

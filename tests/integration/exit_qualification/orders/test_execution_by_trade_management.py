@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from services.exit_qualification.orders.sending.execution_watch import CONDITION
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from services.exit_qualification.storage.waiting_errors import AWAITS_TRADE_MANAGEMENT
-from services.trade_management.execution.approved_exits import ExitsNotExecuted
+from services.trade_management.execution.approved_exits import PAGE, ApprovedExit, ExitsNotExecuted
 from services.trade_management.execution.exit_executor import EXECUTION, exit_executor
 from shared.contracts.vocabulary import ExitReason, IntentStatus, ProtectiveStopStatus
 from shared.errors import ConfigurationError
@@ -88,6 +89,43 @@ def test_an_exit_waits_for_a_request_of_trade_management(
     assert len(broker.placed) == 1
 
 
+def test_an_exit_heard_of_is_asked_for_without_a_look(
+    scenario: OrderScenario, trades: TradeManagement, trade_engine: Engine
+) -> None:
+    heard, other = (exit_of(scenario, trade_engine, symbol=symbol) for symbol in ("NSE:A", "NSE:B"))
+    trades.hear(heard)
+    assert (trades.way.looks, trades.way.requests) == (0, 1)
+    assert scenario.sender.execute_next()
+    scenario.expect(heard, IntentStatus.PLACED)
+    scenario.expect(other, IntentStatus.APPROVED)
+    assert not scenario.sender.execute_next()
+
+
+def test_news_of_an_exit_decided_meanwhile_sends_none(
+    scenario: OrderScenario, broker: ScriptedBroker, trades: TradeManagement, trade_engine: Engine
+) -> None:
+    intent = exit_of(scenario, trade_engine)
+    trades.hear(intent)
+    assert scenario.sender.execute_next()
+    trades.executor.hear([ApprovedExit(intent.intent_id, intent.trade_id, intent.quantity)] * 2)
+    trades.executor.execute_heard()
+    assert not scenario.sender.execute_next()
+    assert len(broker.placed) == 1
+
+
+def test_exits_heard_of_leave_a_look_its_turn(
+    scenario: OrderScenario, trades: TradeManagement, trade_engine: Engine
+) -> None:
+    intent = exit_of(scenario, trade_engine)
+    trades.executor.hear([ApprovedExit(intent.intent_id, intent.trade_id, intent.quantity)] * (PAGE + 1))
+    trades.executor.execute_due()
+    assert (trades.way.looks, trades.way.requests) == (1, 2), "one page, and the look that is due"
+    trades.executor.execute_due()
+    assert (trades.way.looks, trades.way.requests) == (1, 3), "the rest"
+    trades.executor.execute_due()
+    assert trades.way.requests == 3
+
+
 def test_the_due_query_sees_only_exits_asked_for(
     scenario: OrderScenario, trades: TradeManagement, trade_engine: Engine
 ) -> None:
@@ -114,22 +152,26 @@ def test_exits_asked_for_keep_their_order_of_rank(
     assert [order.tag for order in broker.placed] == [stop.client_order_id, target.client_order_id]
 
 
+@pytest.mark.parametrize("is_heard_of", [False, True])
 @pytest.mark.parametrize("lost", ["request", "answer", "memory"])
 def test_a_lost_request_is_repeated(
-    scenario: OrderScenario, trades: TradeManagement, trade_engine: Engine, lost: str
+    scenario: OrderScenario, trades: TradeManagement, trade_engine: Engine, lost: str, is_heard_of: bool
 ) -> None:
     intent = exit_of(scenario, trade_engine)
+    ask = partial(trades.hear, intent) if is_heard_of else trades.execute
     trades.way.is_down, trades.way.dies_before_answering = lost == "request", lost == "answer"
     if lost == "memory":
-        trades.execute()
+        ask()
         trades.restart_exit_orders()
     else:
         with pytest.raises(ExitsNotExecuted):
-            trades.execute()
-    assert not scenario.sender.execute_next()
+            ask()
+    if lost != "answer" or not is_heard_of:  # else the request itself had arrived
+        assert not scenario.sender.execute_next()
     trades.way.is_down = trades.way.dies_before_answering = False
     trades.execute()
     assert scenario.sender.execute_next()
+    assert not scenario.sender.execute_next()
     scenario.expect(intent, IntentStatus.PLACED)
 
 
@@ -139,6 +181,8 @@ def test_an_exit_beyond_its_trade_is_not_executed(
     unknown = scenario.detect(scenario.open_trade(symbol="NSE:A"))
     smaller = scenario.open_trade(symbol="NSE:B")
     too_much = scenario.detect(known(trade_engine, smaller, quantity=10, open_quantity=10))
+    trades.hear(unknown, too_much)
+    assert trades.way.requests == 0
     trades.execute()
     assert not scenario.sender.execute_next()
     for intent in (unknown, too_much):
@@ -255,9 +299,9 @@ def test_exit_api_refuses_requests_where_exit_qualification_executes(
 
 
 def test_trade_fills_needs_a_token_only_under_trade_management(trade_engine: Engine) -> None:
-    assert exit_executor(Settings(), trade_engine, Health()) is None
+    assert exit_executor(Settings(), trade_engine, Health(), SteppedClock()) is None
     with pytest.raises(ConfigurationError, match="EXITFLOW_EXECUTION_TOKEN"):
-        exit_executor(Settings(execution=Execution.TRADE_MANAGEMENT), trade_engine, Health())
+        exit_executor(Settings(execution=Execution.TRADE_MANAGEMENT), trade_engine, Health(), SteppedClock())
 
 
 def test_exit_orders_needs_notifications_under_trade_management(exit_engine: Engine) -> None:
