@@ -112,15 +112,30 @@ export class Consumer {
   take (key, headers, value) {
     this.keys.check(this.topic, key, headers, value)
     if (this.ledger.seen.has(headers.ce_id)) return false
+    const line = this.#line(key, headers)
+    // A Discarded event takes the place and the id of one that has no effect. Unknown types count as well.
+    const effect = headers.ce_type === DISCARDED ? null : this.apply(headers.ce_type, JSON.parse(value.toString()))
+    this.ledger.write({ ...line, effect })
+    return effect !== null
+  }
+
+  /** Count a record that was set aside, if it is genuine: the next event of its key would look like a gap. */
+  passOver (key, headers, value) {
+    try {
+      this.keys.check(this.topic, key, headers, value)
+    } catch {
+      return
+    }
+    this.ledger.write({ ...this.#line(key, headers), effect: null })
+  }
+
+  #line (key, headers) {
     const sequence = Number(headers.ce_sequence)
     const last = this.ledger.last.get(key)
     if (last !== undefined && sequence !== last + 1) {
       throw new GapFound(`${this.topic} ${key}: ${last} is followed by ${sequence}`)
     }
-    // A Discarded event takes the place and the id of one that has no effect. Unknown types count as well.
-    const effect = headers.ce_type === DISCARDED ? null : this.apply(headers.ce_type, JSON.parse(value.toString()))
-    this.ledger.write({ event_id: headers.ce_id, key, sequence, type: headers.ce_type, effect })
-    return effect !== null
+    return { event_id: headers.ce_id, key, sequence, type: headers.ce_type }
   }
 }
 
@@ -153,8 +168,9 @@ async function main () {
   await reader.subscribe({ topic, fromBeginning: true })
   await reader.run({
     eachMessage: async ({ partition, message }) => {
+      const parts = [message.key?.toString() ?? '', textOf(message.headers), message.value ?? Buffer.alloc(0)]
       try {
-        consumer.take(message.key?.toString() ?? '', textOf(message.headers), message.value ?? Buffer.alloc(0))
+        consumer.take(...parts)
       } catch (error) {
         if (error instanceof GapFound) {
           console.error(`gap: ${error.message}`)
@@ -164,6 +180,7 @@ async function main () {
         const place = { dlq_topic: topic, dlq_partition: String(partition), dlq_offset: message.offset }
         const headers = { ...withoutNull(message.headers), ...place, dlq_reason: error.message }
         await producer.send({ topic: deadLetters, messages: [{ key: message.key, value: message.value, headers }] })
+        consumer.passOver(...parts)
       }
     }
   })

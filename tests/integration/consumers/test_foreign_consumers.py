@@ -38,6 +38,7 @@ GOLDEN = ROOT / "docs/contracts/examples"
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 GAP_STATUS = 3
 LIMIT_S = 120
+UNUSABLE = b'{"trade_id": 1,'
 APPROVED, FILLED, DISCARDED = (each.event_type() for each in (ExitIntentApproved, ExitIntentFilled, Discarded))
 
 Json = dict[str, Any]
@@ -55,6 +56,7 @@ class Topic:
     bootstrap_servers: str
     name: str = field(default_factory=lambda: f"t{new_id().hex}.{EXIT_INTENTS}")
     ledger: list[Json] = field(default_factory=list)
+    unusable_at: int = 0
 
     @property
     def dead_letters(self) -> str:
@@ -159,6 +161,10 @@ def topic(kafka: Broker) -> Topic:
         made.expect(
             "k2", sequence, kind, made.write("k2", sequence, kind, golden(kind)), effect if kind == FILLED else None
         )
+    unusable = made.write("k2", len(of_topic) + 1, FILLED, UNUSABLE)  # signed: set aside, and counted
+    made.expect("k2", len(of_topic) + 1, FILLED, unusable)
+    made.expect("k2", len(of_topic) + 2, APPROVED, made.write("k2", len(of_topic) + 2, APPROVED, golden(APPROVED)))
+    made.unusable_at = 12 + len(of_topic)
     made.write("k1", 12, APPROVED, golden(APPROVED))
     made.flush()
     return made
@@ -189,9 +195,12 @@ def check(ended: subprocess.CompletedProcess[str], topic: Topic, folder: Path, t
 def check_set_aside(topic: Topic, times: int = 1) -> None:
     """The forged and the poisonous records are on the team's topic, unchanged."""
     letters = topic.set_aside()
-    assert [headers_of(each)["dlq_offset"] for each in letters] == ["2", "3", "4", "5", "6", "7"] * times
+    forged = ["2", "3", "4", "5", "6", "7"]
+    again = forged * (times - 1)  # the inbox knows the unusable one, which was genuine
+    assert [headers_of(each)["dlq_offset"] for each in letters] == [*forged, str(topic.unusable_at), *again]
     assert {headers_of(each)["dlq_topic"] for each in letters} == {topic.name}
-    assert [each.value() for each in letters] == [*[golden(FILLED)] * 3, None, None, b"\xff"] * times
+    values = [*[golden(FILLED)] * 3, None, None, b"\xff"]
+    assert [each.value() for each in letters] == [*values, UNUSABLE, *values * (times - 1)]
     assert headers_of(letters[0])["ce_id"]
 
 
@@ -208,7 +217,8 @@ def test_python_consumer_applies_each_event_once_and_stops_at_gap(topic: Topic) 
     )
     with pytest.raises(names["GapFound"], match="10 is followed by 12"):
         names["read"]({"bootstrap.servers": topic.bootstrap_servers}, topic.name, consumer, topic.dead_letters)
-    assert [kind for kind, _ in applied] == [each["type"] for each in topic.ledger if each["type"] != DISCARDED]
+    kinds = [each["type"] for each in topic.ledger if each["type"] != DISCARDED]
+    assert [kind for kind, _ in applied] == [*kinds[:-2], APPROVED], "not the unusable one"
     assert json.loads(golden(FILLED)) in [event for kind, event in applied if kind == FILLED]
     check_set_aside(topic)
 

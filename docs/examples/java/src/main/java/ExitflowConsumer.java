@@ -221,18 +221,33 @@ public final class ExitflowConsumer {
         if (ledger.seen.contains(eventId)) {
             return false;
         }
+        ObjectNode line = line(keyBytes, headers);
+        String type = text(headers, "ce_type");
+        // A Discarded event takes the place and the id of one that has no effect. Unknown types count as well.
+        JsonNode effect = type.equals(DISCARDED) ? null : apply(type, read(value));
+        ledger.write(line.set("effect", effect));
+        return effect != null;
+    }
+
+    /** Count a record that was set aside, if it is genuine: the next event of its key would look like a gap. */
+    void passOver(byte[] keyBytes, Map<String, byte[]> headers, byte[] value) throws GapFound, IOException {
+        try {
+            keys.check(topic, keyBytes, headers, value);
+        } catch (NotUsable forged) {
+            return;
+        }
+        ledger.write(line(keyBytes, headers).putNull("effect"));
+    }
+
+    private ObjectNode line(byte[] keyBytes, Map<String, byte[]> headers) throws GapFound {
         String key = new String(keyBytes, StandardCharsets.UTF_8);
         long sequence = Long.parseLong(text(headers, "ce_sequence"));
         Long last = ledger.last.get(key);
         if (last != null && sequence != last + 1) {
             throw new GapFound(topic + " " + key + ": " + last + " is followed by " + sequence);
         }
-        String type = text(headers, "ce_type");
-        // A Discarded event takes the place and the id of one that has no effect. Unknown types count as well.
-        JsonNode effect = type.equals(DISCARDED) ? null : apply(type, read(value));
-        ObjectNode line = JSON.createObjectNode().put("event_id", eventId).put("key", key).put("sequence", sequence);
-        ledger.write(line.put("type", type).set("effect", effect));
-        return effect != null;
+        ObjectNode line = JSON.createObjectNode().put("event_id", text(headers, "ce_id")).put("key", key);
+        return line.put("sequence", sequence).put("type", text(headers, "ce_type"));
     }
 
     /** Your own work: what an event means to you; null for nothing. This one keeps what was filled. */
@@ -297,10 +312,14 @@ public final class ExitflowConsumer {
             reader.subscribe(List.of(topic));
             while (true) {
                 for (var record : reader.poll(Duration.ofMillis(500))) {
+                    byte[] key = orEmpty(record.key());
+                    byte[] value = orEmpty(record.value());
+                    Map<String, byte[]> headers = lastOfEach(record.headers());
                     try {
-                        consumer.take(orEmpty(record.key()), lastOfEach(record.headers()), orEmpty(record.value()));
+                        consumer.take(key, headers, value);
                     } catch (NotUsable error) {
                         setAside(producer, env.get("DEAD_LETTERS"), record, error.getMessage());
+                        consumer.passOver(key, headers, value);
                     }
                 }
                 reader.commitSync();
