@@ -33,7 +33,8 @@ class Latency:
     ----------
     to_log_ms, to_row_ms, to_reader_ms:
         Medians of the parts: from sending to Kafka's log, on to the event's row (its commit follows), and on to the
-        reading of the event from Kafka. Without a row: from the log to the reading.
+        reading of the event from Kafka. Without a row: from the log to the reading. Kafka cuts its times to whole
+        milliseconds.
     """
 
     ticks_per_s: float
@@ -113,8 +114,8 @@ def _probe(place: Place, names: Sequence[str], intents: Consumer, clock: Clock) 
         passed_s = clock.monotonic() - began_s
         if len(found.sent) < min(len(names), passed_s / PROBE_EVERY_S):
             name = names[len(found.sent)]
-            producer.produce(place.ticks, only_tick(name, TARGET), name, on_delivery=delivered)
             found.sent[name] = clock.now().timestamp()
+            producer.produce(place.ticks, only_tick(name, TARGET), name, on_delivery=delivered)
         producer.poll(0)
         messages = read_now(intents)
         found.read.update(dict.fromkeys(map(_symbol_of, messages), clock.now().timestamp()))
