@@ -39,24 +39,21 @@ class Adjustment:
 Change = PlanChange | Adjustment
 
 
-class _NewPlan(BaseModel):
-    """Payload of `TradeExitPlanChanged`; `arrived_at` is the arrival of the event at the engine, if it was later."""
+class _Arrival(BaseModel):
+    """Arrival of an event at the engine, if it was later."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    arrived_at: Timestamp | None = None
+
+
+class _NewPlan(_Arrival):
+    """Payload of `TradeExitPlanChanged`."""
 
     trade_id: UUID
     plan_version: int
     exit_plan: ExitPlan
     changed_at: Timestamp
-    arrived_at: Timestamp | None = None
-
-
-class _Adjusted(TradeAdjusted):
-    """Payload of `TradeAdjusted`; `arrived_at` as of a new plan."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    arrived_at: Timestamp | None = None
 
 
 def is_change(fields: Set[str]) -> bool:
@@ -67,8 +64,8 @@ def is_change(fields: Set[str]) -> bool:
 def read_change(fields: Any) -> tuple[UUID, Change]:
     """Return the trade of a payload and its change; pydantic's ValidationError if the payload is not valid."""
     if fields.keys() >= _ADJUSTED:
-        told = _Adjusted.model_validate(fields)
-        return told.trade_id, Adjustment(epoch_ms(told.arrived_at or told.adjusted_at), told)
+        told, arrival = TradeAdjusted.model_validate(fields), _Arrival.model_validate(fields)
+        return told.trade_id, Adjustment(epoch_ms(arrival.arrived_at or told.adjusted_at), told)
     line = _NewPlan.model_validate(fields)
     at_ms = epoch_ms(line.arrived_at or line.changed_at)
     return line.trade_id, PlanChange(at_ms, line.plan_version, line.exit_plan)

@@ -133,6 +133,11 @@ class LimitedConnection(psycopg.Connection[Any]):
         with self.lock:
             self.wait(self._exec_command(b"COMMIT"))
 
+    def send_begin(self) -> None:
+        """Send the begin of a transaction within a pipeline."""
+        with self.lock:
+            self.wait(self._exec_command(self._get_tx_start_command()))
+
     def rollback(self) -> None:
         """Roll back. Without an error in the transaction, statements stay prepared.
 

@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.clock import SystemClock
 from shared.postgres.connection_limits import KEEPALIVES, REQUESTS, ConnectionLimits, LimitedConnection
-from shared.postgres.poolers import explain_pooler
+from shared.postgres.poolers import explain_pooler, set_in_each_transaction, settings_of_each_transaction
 
 RESTED_S = 0.5
 """A connection used within this time is not checked before its next use."""
@@ -87,8 +87,13 @@ def open_engine(
 
 @contextmanager
 def look(engine: Engine) -> Iterator[Connection]:
-    """Open a connection for statements that are each a transaction: one round trip each, where others take three."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    """Open a connection for statements that are each a transaction: one round trip each, where others take three.
+
+    Through a pooler they are one transaction, which begins with its settings.
+    """
+    with engine.connect() as connection:
+        if settings_of_each_transaction(engine) is None:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
@@ -136,6 +141,7 @@ def _ping_after_rest(engine: Engine) -> None:
 def _send_with_each_transaction(engine: Engine, settings: dict[str, str]) -> None:
     calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     statement = f"SELECT {calls}"
+    set_in_each_transaction(engine, statement)
 
     @event.listens_for(engine, "begin")
     def set_local(connection: Connection) -> None:

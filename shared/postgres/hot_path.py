@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
 from shared.postgres.connection_limits import LimitedConnection
+from shared.postgres.poolers import settings_of_each_transaction
 
 _DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # the library does not type it
 
@@ -114,12 +115,16 @@ def send_commit(connection: Connection) -> None:
     """Send the commit within `pipelined`; an answer to the next statement proves it.
 
     If the commit fails, the server ignores the statement, and its answer raises the error of the commit. The statement
-    is no part of a transaction.
+    is no part of a transaction; through a pooler it is part of another one, because a session keeps no settings there.
     """
     driver = _driver_of(connection)
     assert isinstance(driver, LimitedConnection)
+    settings = settings_of_each_transaction(connection)
     try:
         driver.send_commit()
+        if settings is not None:
+            driver.send_begin()
+            driver.execute(settings)
     except psycopg.Error as error:
         raise _as_sqlalchemy_raises_it(error, "COMMIT", connection, driver) from error
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import psycopg
+from sqlalchemy import Connection, Engine
 
 from shared.errors import ConfigurationError
+
+_SETTINGS: Final = "settings_of_each_transaction"
 
 _REFUSAL = "unsupported startup parameter"
 """PgBouncer's answer to a connection with settings of its session."""
@@ -31,6 +35,17 @@ def explain_pooler() -> Iterator[None]:
             "the database URL leads to a connection pooler: set EXITFLOW_DATABASE_POOLER=true for a service; "
             "the relay and the commands need the URL of the PostgreSQL server itself"
         ) from None
+
+
+def set_in_each_transaction(engine: Engine, statement: str) -> None:
+    """Note the statement for the settings of each transaction: the pooler of the engine keeps none of a session."""
+    engine.update_execution_options(**{_SETTINGS: statement})
+
+
+def settings_of_each_transaction(engine_or_connection: Engine | Connection) -> str | None:
+    """Return the statement to begin each transaction with; None without a pooler."""
+    statement: str | None = engine_or_connection.get_execution_options().get(_SETTINGS)
+    return statement
 
 
 def check_session(search_path: str, schema: str) -> None:

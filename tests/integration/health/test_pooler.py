@@ -19,7 +19,7 @@ from services.outbox_relay.database.connection import connect
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import ConfigurationError
 from shared.postgres.connection_limits import LOOPS
-from shared.postgres.engine import open_engine
+from shared.postgres.engine import look, open_engine
 from shared.postgres.health_check import DatabaseWatch
 from shared.postgres.migrations import migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION
@@ -57,7 +57,7 @@ default_pool_size = 1
 
 
 SETTINGS = text("""
-SELECT current_setting('search_path'), current_setting('lock_timeout'), current_setting('timezone')
+SELECT current_setting('search_path') AS search_path, current_setting('lock_timeout'), current_setting('timezone')
 """)
 
 
@@ -138,6 +138,13 @@ def test_an_exit_goes_out_and_fills_through_the_pooler(pooled: Engine) -> None:
     for _ in range(MORE_THAN_PREPARED):
         intent = scenario.placed()
         assert scenario.intent(intent).status is IntentStatus.PLACED
+
+
+def test_looks_have_their_settings_through_the_pooler(pooled: Engine) -> None:
+    for _ in range(2):
+        with look(pooled) as connection:
+            for _ in range(2):
+                assert connection.execute(SETTINGS).one().search_path == EXIT_QUALIFICATION
 
 
 def test_the_watch_works_through_the_pooler(pooler: Pooler) -> None:
