@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, text
 
 from shared.contracts.topics import TopicNames
+from shared.outbox.commit_signal import LOCK
 from shared.postgres.engine import open_engine
 from shared.settings import Settings
 from tests.integration.outbox_relay.outbox_writer import Writer
@@ -19,6 +20,9 @@ LONGEST_HOLD_S = 3.0
 """How long a transaction is held at most; many windows pass meanwhile."""
 
 LONGEST_PAUSE_S = 0.02
+
+MAY_PREPARE = text(f"SELECT pg_try_advisory_xact_lock_shared({LOCK})")
+"""No relay rests, nor will until the end of the transaction. PostgreSQL prepares no transaction with a notification."""
 
 
 class Load:
@@ -91,6 +95,9 @@ class Load:
 
     def _prepare(self, dice: random.Random) -> None:
         with self._engine.connect() as connection, connection.begin_twophase() as transaction:
+            if not connection.execute(MAY_PREPARE).scalar_one():
+                transaction.rollback()
+                return
             self._append_prepared(connection, dice)
             transaction.prepare()
             self._hold(dice)
