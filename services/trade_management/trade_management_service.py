@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.trade_management.charge_rates import ChargeRates
 from services.trade_management.domain.closure import Booking, Closure, TradeHistory, book
-from services.trade_management.domain.fill_report import FillReport, contradiction
+from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.domain.trade import (
     UNKNOWN_MARKET,
     Market,
@@ -22,12 +22,12 @@ from services.trade_management.domain.trade import (
     check_opening,
     check_quantity,
 )
+from services.trade_management.report_judging import CONSUMER, Refusal, ask_about, held_up, judged_reports, new_ones
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.corporate_actions import CorporateActionRepository, StoredAction
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository
 from services.trade_management.storage.user_brokers import Standing, Standings, UserBrokerRepository
-from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, exit_plan_changed, opened, partially_closed
 from shared.clock import Clock, rfc3339
 from shared.contracts.trades import TradeEvent
@@ -40,11 +40,6 @@ from shared.postgres.audit import Act, audit
 from shared.postgres.hot_path import Answer
 from shared.runtime.failpoints import Failpoint, failpoint
 
-NO_SYMBOLS: Final[Set[str]] = frozenset()
-
-CONSUMER = "trade-fills"
-"""Name of this consumer in the inbox."""
-
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -54,15 +49,6 @@ class Opening:
     plan: ExitPlan
     market: Market = UNKNOWN_MARKET
     traceparent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Rejection of the `nth` report, from 0, with its reason; it becomes a dead letter."""
-
-    nth: int
-    code: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +200,12 @@ class TradeManagementService:
         queued:
             The reports come from the waiting place and are the first of their trades.
         """
-        asked = _ask(uow, reports)
+        asked = ask_about(uow, reports)
         trades = asked.trades.get()
-        held_up = _held_up(uow, trades, asked, queued=queued)
-        waiting = [nth for nth, report in enumerate(reports) if report.trade_id in held_up] if held_up else []
-        sound, refusals = _judged_reports(uow, trades, reports, set(waiting))
-        booked = self._book(uow, trades, _new_ones(uow, reports, sound, asked.fresh.get()))
+        held = held_up(uow, trades, asked, queued=queued)
+        waiting = [nth for nth, report in enumerate(reports) if report.trade_id in held] if held else []
+        sound, refusals = judged_reports(uow, trades, reports, set(waiting))
+        booked = self._book(uow, trades, new_ones(uow, reports, sound, asked.fresh.get()))
         bookings = [booking for _, booking in booked]
         events = self._store(uow, bookings)
         failpoint(Failpoint.TRADES_AFTER_CLOSURE)
@@ -310,83 +296,6 @@ def _require_user_broker(user_broker_id: str, standing: Standing) -> None:
 
 def _json(plan: ExitPlan) -> dict[str, Any]:
     return plan.model_dump(mode="json", exclude_none=True)
-
-
-def _judged_reports(
-    uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport], waiting: Set[int]
-) -> tuple[list[FillReport], list[Refusal]]:
-    """Return the reports to book and the refused ones, without those that wait."""
-    found = [(report, trades.get(report.trade_id)) for report in reports]  # one look-up each: hashing an id takes long
-    symbols = _symbols_of_renamed(uow, found)
-    sound, refusals = list[FillReport](), list[Refusal]()
-    for nth, (report, trade) in enumerate(found):
-        if nth in waiting:
-            continue
-        refusal = _refused(nth, report, trade, symbols)
-        if refusal is None:
-            sound.append(report)
-        else:
-            refusals.append(refusal)
-    return sound, refusals
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Facts asked about reports.
-
-    Attributes
-    ----------
-    wanted, trades, queued:
-        Their trades, those of them locked now, and those with earlier reports waiting.
-    fresh:
-        The events new to the inbox; it knows all of them from now on.
-    """
-
-    wanted: Set[UUID]
-    trades: Answer[dict[UUID, Trade]]
-    queued: Answer[set[UUID]]
-    fresh: Answer[set[UUID]]
-
-
-def _ask(uow: UnitOfWork, reports: Sequence[FillReport]) -> _Asked:
-    """Lock the trades, then ask the rest: a transaction removing waiting reports holds the trade's row."""
-    wanted = {report.trade_id for report in reports}
-    return _Asked(
-        wanted,
-        TradeRepository(uow.connection).ask_lock(list(wanted)),
-        WaitingFillRepository(uow.connection).ask_trades_among(list(wanted)),
-        inbox.ask_accept(uow.connection, CONSUMER, [report.event_id for report in reports]),
-    )
-
-
-def _held_up(uow: UnitOfWork, trades: Mapping[UUID, Trade], asked: _Asked, *, queued: bool) -> set[UUID]:
-    """Return the wanted trades locked by others or with earlier reports waiting."""
-    others = asked.wanted - trades.keys() if len(trades) < len(asked.wanted) else ()
-    locked = TradeRepository(uow.connection).existing(others)
-    return locked if queued else locked | (asked.queued.get() & trades.keys())
-
-
-def _new_ones(
-    uow: UnitOfWork, reports: Sequence[FillReport], sound: Sequence[FillReport], fresh: Set[UUID]
-) -> Sequence[FillReport]:
-    """Return the sound reports new to the inbox, and let it forget new ones not booked now."""
-    if len(fresh) == len(sound) == len(reports):
-        return reports
-    inbox.forget(uow.connection, CONSUMER, fresh - {report.event_id for report in sound})
-    return [report for report in sound if report.event_id in fresh]
-
-
-def _symbols_of_renamed(uow: UnitOfWork, found: Sequence[tuple[FillReport, Trade | None]]) -> Mapping[UUID, Set[str]]:
-    """Return all symbols of the trades with reports under another symbol than theirs."""
-    renamed = {report.trade_id for report, trade in found if trade is not None and trade.symbol != report.symbol}
-    return CorporateActionRepository(uow.connection).symbols_of(renamed)
-
-
-def _refused(nth: int, report: FillReport, trade: Trade | None, symbols: Mapping[UUID, Set[str]]) -> Refusal | None:
-    if trade is None:
-        return Refusal(nth, "unknown_trade", f"trade {report.trade_id} does not exist")
-    reason = contradiction(report, trade, symbols.get(report.trade_id, NO_SYMBOLS) if symbols else NO_SYMBOLS)
-    return Refusal(nth, "contradicts_trade", reason) if reason else None
 
 
 def _histories(uow: UnitOfWork, trades: Mapping[UUID, Trade]) -> dict[UUID, TradeHistory]:

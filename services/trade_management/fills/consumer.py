@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.trade_management.fills.intent_log import IntentLog
 from services.trade_management.fills.lanes import FillLanes
 from services.trade_management.metrics import BATCH_SECONDS
-from services.trade_management.trade_management_service import CONSUMER
+from services.trade_management.report_judging import CONSUMER
 from shared.back_off import BackOff
 from shared.clock import Clock
 from shared.errors import ExitflowError

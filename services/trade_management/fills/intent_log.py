@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Engine
 
-from services.trade_management.trade_management_service import CONSUMER
+from services.trade_management.report_judging import CONSUMER
 from shared.kafka.clients import open_admin
 from shared.kafka.consumer_gaps import ANY_PARTITION, ConsumerGaps, Gap, count, resume
 from shared.kafka.log_identity import LogIdentity, LogIdentityRepository
