@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -106,7 +107,8 @@ def _hit(point: Failpoint) -> None:
     if armed.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if armed.action == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # Of several threads, os.kill lets another one take the signal: this one would go on until it did.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
     if armed.action == "stall":
         time.sleep(armed.stall_s)
     if armed.action == "raise":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -42,12 +45,33 @@ def test_a_stall_lasts_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch) -> No
     assert slept == [2.5, STALL_S]
 
 
-def test_a_stop_halts_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[int] = []
-    monkeypatch.setattr("os.kill", lambda pid, number: sent.append(number))
-    arm(Failpoint.RELAY_AFTER_ACK, "stop")
-    failpoint(Failpoint.RELAY_AFTER_ACK)
-    assert sent == [signal.SIGSTOP]
+STOPS = 20
+STOPPED_IN_A_THREAD = f"""
+import os, threading
+from shared.runtime.failpoints import Failpoint, arm, failpoint
+
+def work():
+    for _ in range({STOPS}):
+        arm(Failpoint.RELAY_AFTER_ACK, "stop")
+        failpoint(Failpoint.RELAY_AFTER_ACK)
+        os.write(1, b"x")
+
+threading.Thread(target=work).start()
+"""
+
+
+def test_a_stop_in_any_thread_halts_the_process_at_once() -> None:
+    written_after_stops = []
+    with subprocess.Popen([sys.executable, "-c", STOPPED_IN_A_THREAD], stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        for _ in range(STOPS):
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                break
+            written_after_stops.append(len(process.stdout.read() or b""))
+            process.send_signal(signal.SIGCONT)
+    assert written_after_stops == [0] + [1] * (STOPS - 1)
 
 
 def test_arming_is_refused_outside_tests(monkeypatch: pytest.MonkeyPatch) -> None:
