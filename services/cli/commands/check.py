@@ -13,6 +13,7 @@ from services.checker.finding import verdict
 from services.checker.stack import system_under_check
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.database_urls import migrator_url, stack_with_databases
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import note, show_json
 from services.demo.report import show_findings, trades_as_json
 from shared.clock import SystemClock
@@ -45,6 +46,7 @@ def check(
     settings = load_settings()
     stack = stack_with_databases(data_dir, settings)
     system = _system(settings, paper_broker) if stack is None else system_under_check(stack.data_dir, stack.described)
+    require_kafka(system.settings)
     note("reading both databases, the whole Kafka log and the broker's books")
     findings = check_once_settled(system, SystemClock(), settle, note)
     if as_json:

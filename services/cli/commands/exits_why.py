@@ -9,6 +9,7 @@ import typer
 from services.cli.support.api_client import ApiClient, Json, path_of
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.connection import Target
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import show_facts, show_json, show_table
 from services.cli.support.tapes.prices_around import past_time, prices_around
 from shared.clock import SystemClock
@@ -48,7 +49,7 @@ def why(
     with ApiClient(target.exit_api, target.token) as api:
         found = api.get(path_of("/exits/why/{}", trade_id))
     if time is not None:
-        around = prices_around(target.settings(), found["symbol"], time)
+        around = prices_around(require_kafka(target.settings()), found["symbol"], time)
         found["prices_around"] = around.facts()
         found["rules"] = [{**rule, "reached_then": around.reached(rule)} for rule in found["rules"]]
     if as_json:

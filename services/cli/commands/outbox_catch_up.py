@@ -12,6 +12,7 @@ from services.cli.commands.outbox_rebase import OUTBOXES, OutboxDatabase, outbox
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.connection import Target
 from services.cli.support.database_urls import service_databases
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import note, show_json, show_table
 from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.restore.catch_up import Comparison, catch_up, compare
@@ -52,7 +53,8 @@ def catch_up_command(
     """
     if reason is None and not dry_run:
         raise typer.BadParameter("pass --reason; it is stored in the audit log")
-    settings, databases = Target.choose(data_dir).settings(), service_databases(data_dir)
+    databases = service_databases(data_dir)
+    settings = require_kafka(Target.choose(data_dir).settings())
     rows = []
     for outbox, found in _comparisons(settings, databases).items():
         rows += [{"outbox": outbox.name, **asdict(each)} for each in found.behind]

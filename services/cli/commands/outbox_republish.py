@@ -12,6 +12,7 @@ from services.cli.commands.outbox_rebase import OUTBOXES, OutboxDatabase, outbox
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.connection import Target
 from services.cli.support.database_urls import service_databases
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import note, show_json, show_table
 from services.outbox_relay.restore.republish import Plan, Range, audit, plan, republish
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, OPERATIONS_CONTROLS, TRADES, TopicNames
@@ -71,6 +72,7 @@ def republish_command(
             return
         if reason is None:
             raise typer.BadParameter("pass --reason; it is stored in the audit log")
+        require_kafka(settings)
         audit(connection, what, planned, "cli", reason)
         sent = republish(connection, settings, what, lambda done, position: _progress(done, planned, position))
     note(f"published {sent} events of {what.topic} again")

@@ -115,9 +115,10 @@ def _recording(
         raise typer.BadParameter("name a FILE or a --topic, and not both")
     # A replay of a file does without a Kafka client and its settings.
     from services.cli.support.connection import Target
+    from services.cli.support.kafka_check import require_kafka
     from services.cli.support.tapes.topic_tape import TopicTape
 
-    return TopicTape(Target.choose(data_dir).settings(), topic_range, tape_format)
+    return TopicTape(require_kafka(Target.choose(data_dir).settings()), topic_range, tape_format)
 
 
 def _books(trades: Sequence[BookedTrade], compare_plan: Path | None) -> dict[str, Sequence[BookedTrade]]:

@@ -14,6 +14,7 @@ from services.cli.commands.ticks_reset import reset_ticks
 from services.cli.support.api_client import ApiClient, path_of
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import note, show_facts, show_json
 from services.cli.support.tapes.reading_progress import reading_progress
 from services.cli.support.tapes.tape_age import warning
@@ -52,7 +53,7 @@ def send(
 ) -> None:
     """Send one tick; done when Kafka has it."""
     tick = _tick(symbol, price, ts, seq)
-    sender = TickSender(Target.choose(data_dir).settings())
+    sender = TickSender(require_kafka(Target.choose(data_dir).settings()))
     sender.send(tick)
     sender.flush()
     if as_json:
@@ -104,7 +105,7 @@ def replay(
     """
     tempo = Tempo.parse(speed, nights=nights)
     target = Target.choose(data_dir)
-    sender = TickSender(target.settings())
+    sender = TickSender(require_kafka(target.settings()))
     tape = Tape(file, tape_format, from_line)
     with ApiClient(target.exit_api, target.token) as api:
         if said := warning(tape, api):

@@ -9,6 +9,7 @@ import typer
 
 from services.cli.commands.ticks_reset import exit_settings
 from services.cli.support.command_line import AsJson, DataDir
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import show_json
 from services.exit_qualification.ticks.reset import rehome
 
@@ -25,7 +26,7 @@ def rehome_ticks(
     the same number (`exitflow topics grow`). No exit is triggered again. Needs EXITFLOW_EXIT_DATABASE_URL and
     EXITFLOW_KAFKA_BOOTSTRAP_SERVERS, or a running stack.
     """
-    moved = rehome(exit_settings(data_dir), actor="cli", reason=reason, dry_run=dry_run)
+    moved = rehome(require_kafka(exit_settings(data_dir)), actor="cli", reason=reason, dry_run=dry_run)
     if as_json:
         show_json(asdict(moved) | {"dry_run": dry_run})
         return

@@ -9,6 +9,7 @@ import typer
 from pydantic import SecretStr
 
 from services.cli.support.command_line import AsJson, DataDir
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import show_json
 from services.cli.support.running_stack import RunningStack
 from services.exit_qualification.ticks.reset import reset
@@ -29,7 +30,7 @@ def reset_ticks(
     settings = exit_settings(data_dir)
     if not yes:
         typer.confirm("Forget the offsets of market.ticks.v1 and trades.v1?", abort=True)
-    partitions = reset(settings, actor="cli", reason=reason)
+    partitions = reset(require_kafka(settings), actor="cli", reason=reason)
     if as_json:
         show_json({"partitions": partitions})
     else:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.database_urls import service_databases
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import show_json, show_table
 from services.cli.support.topics_adoption import adopt, plan
 from shared.contracts.topics import TopicNames
@@ -43,7 +44,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create missing topics with EXITFLOW_TOPIC_PARTITIONS partitions each."""
-    settings = Target.choose(data_dir).settings()
+    settings = require_kafka(Target.choose(data_dir).settings())
     names = TopicNames(settings.kafka_topic_prefix).all_on_cluster()
     made = create_topics(settings, names)
     if as_json:
@@ -61,7 +62,7 @@ def allow_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     Needs an administrator's EXITFLOW_KAFKA_USERNAME. EXITFLOW_KAFKA_USERS holds the passwords of the users to create;
     other users only get their rights. Repeating it is harmless.
     """
-    settings = Target.choose(data_dir).settings()
+    settings = require_kafka(Target.choose(data_dir).settings())
     passwords = _passwords(settings)
     wanted = acls(TopicNames(settings.kafka_topic_prefix), settings.kafka_consumer_prefix)
     admin = open_admin(settings)
@@ -102,7 +103,7 @@ def grow(
     market.ticks.v1 and trades.v1 must have the same number: grow both, then run `exitflow ticks rehome`. The relay
     keeps using the previous partitions until `exitflow topics adopt`.
     """
-    grown = grow_topics(Target.choose(data_dir).settings(), topics, partitions)
+    grown = grow_topics(require_kafka(Target.choose(data_dir).settings()), topics, partitions)
     if as_json:
         show_json({"grown": grown, "partitions": partitions})
     else:
@@ -132,7 +133,7 @@ def adopt_partitions(
     has unread records.
     """
     databases = service_databases(data_dir)
-    adoptions = plan(Target.choose(data_dir).settings(), databases, topics)
+    adoptions = plan(require_kafka(Target.choose(data_dir).settings()), databases, topics)
     if not dry_run:
         adopt(databases, adoptions, Act("cli", reason), force=force)
     if as_json:

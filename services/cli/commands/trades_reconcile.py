@@ -13,6 +13,7 @@ from services.cli.commands.outbox_rebase import OUTBOXES, outbox_connection
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.connection import Target
 from services.cli.support.database_urls import service_databases
+from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import note, show_json, show_table
 from services.cli.support.trades_reconciliation import MissingFill, Sides, both_sides, republished_range
 from services.outbox_relay.restore.republish import audit, plan, republish
@@ -43,7 +44,8 @@ def reconcile(
     missing, the gaps of trade-fills are acknowledged. Open trades known only to the exit side are listed: their exits
     are judged and sent, but nothing books them. Ends with status 1 while something is missing or unknown.
     """
-    settings, databases = Target.choose(data_dir).settings(), service_databases(data_dir)
+    databases = service_databases(data_dir)
+    settings = require_kafka(Target.choose(data_dir).settings())
     topic = TopicNames(settings.kafka_topic_prefix).on_cluster(EXIT_INTENTS)
     with both_sides(databases) as sides:
         found = sides.compare(topic)

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
+from services.cli.support import kafka_check
 from tests.unit.cli.results import Result
 from tests.unit.cli.test_command_matrix import COMMANDS
 from tests.unit.cli.test_damaged_files import READERS
@@ -60,8 +61,13 @@ ON_STACK = {
     if words not in WITHOUT_STACK_FILE and any("--data-dir" in parameter.opts for parameter in command.params)
 }
 ASKING = {words: example_of(words) for words in COMMANDS if not words.startswith(WITHOUT_API)}
+ON_KAFKA = (
+    "check", "outbox catch-up", "ticks rehome", "ticks replay", "ticks reset", "ticks send", "topics acls",
+    "topics adopt", "topics create", "topics grow", "trades reconcile",
+)  # fmt: skip
+"""Commands whose first example needs Kafka."""
 WITHOUT_DATABASE = ("doctor", "top", "faults ", "topics ", "ticks send", "ticks replay", "ticks rehome", "run ")
-"""Commands on a stack that ask Kafka or other processes first."""
+"""Commands on a stack whose first example needs no database, or whose question comes after Kafka's topics."""
 ON_DATABASES = sorted(each for each in ON_STACK.keys() - ASKING.keys() if not each.startswith(WITHOUT_DATABASE))
 
 
@@ -151,8 +157,26 @@ def test_a_stack_file_of_another_version_or_damaged_is_named(
     assert f"exitflow: {place / 'stack.json'} {problem}" in ended.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("words", ON_KAFKA)
+def test_a_command_without_kafka_says_what_next(
+    exitflow: Exitflow, place: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setattr(kafka_check, "KAFKA_ANSWER_S", 0.01)
+    url = "postgresql://role:password@127.0.0.1:1/none"
+    described = {"exit_database_url": url, "trade_database_url": url, "admin_database_url": url}
+    write_stack(place, "http://127.0.0.1:1", described | {"paper_broker": "http://127.0.0.1:1"})
+    ended = exitflow(*ON_STACK[words], "--data-dir", str(place))
+    assert (ended.status, ended.out) == (1, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith("exitflow: Kafka at 127.0.0.1:1 does not answer (")
+    assert line.endswith(": is EXITFLOW_KAFKA_BOOTSTRAP_SERVERS right? `exitflow doctor` finds out why")
+
+
 @pytest.mark.parametrize("words", ON_DATABASES)
-def test_a_command_without_its_database_says_what_next(exitflow: Exitflow, place: Path, words: str) -> None:
+def test_a_command_without_its_database_says_what_next(
+    exitflow: Exitflow, place: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setattr(kafka_check, "open_admin", lambda _: SimpleNamespace(list_topics=lambda timeout: None))
     url = "postgresql://role:password@127.0.0.1:1/none"
     described = {"exit_database_url": url, "trade_database_url": url, "admin_database_url": url}
     write_stack(place, "http://127.0.0.1:1", described | {"paper_broker": "http://127.0.0.1:1"})
