@@ -15,6 +15,7 @@ from services.checker.exit_books import ExitBooks, Fill, Intent
 from services.checker.finding import Finding, Rule, finding
 from shared.errors import Unavailable
 from shared.http.clients import open_client
+from shared.wording import plural
 
 Json = dict[str, Any]
 
@@ -74,7 +75,7 @@ def check_broker_books(broker: BrokerBooks, exits: ExitBooks) -> Finding:
         *_two_executions(by_tag, orders, exits.stops),
         *_wrong_fills(broker, exits),
     ]
-    return finding(Rule.BROKER, len(broker.orders), violations, f"{len(broker.fills)} fills")
+    return finding(Rule.BROKER, len(broker.orders), violations, plural(len(broker.fills), "fill"))
 
 
 def _wrong_orders(intent: Intent, orders: Sequence[Json]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from services.checker.finding import Finding, Rule, finding
 from services.checker.trade_books import Trade, TradeBooks
 from shared.contracts.vocabulary import Direction
 from shared.money import to_price
+from shared.wording import plural
 
 
 def check_closures(trades: TradeBooks, exits: ExitBooks) -> Finding:
@@ -17,7 +18,7 @@ def check_closures(trades: TradeBooks, exits: ExitBooks) -> Finding:
     every = list(trades.trades.values())
     violations = [line for trade in every for line in _wrong(trade, trades.fills.get(trade.trade_id, []), exits)]
     closed = sum(trade.is_closed for trade in every)
-    return finding(Rule.CLOSURE, len(every), violations, f"{closed} of {len(every)} trades closed")
+    return finding(Rule.CLOSURE, len(every), violations, f"{closed} of {plural(len(every), 'trade')} closed")
 
 
 def _wrong(trade: Trade, booked: list[Fill], exits: ExitBooks) -> Iterator[str]:

@@ -14,6 +14,7 @@ from shared.contracts.events import Event
 from shared.contracts.exits import ExitIntentEvent, ExitIntentFilled, ExitIntentLateFill, ExitIntentPartiallyFilled
 from shared.contracts.topics import EXIT_INTENTS
 from shared.contracts.trades import TradeClosed, TradeOpened
+from shared.wording import plural
 
 _WITH_FILLS: tuple[type[ExitIntentEvent], ...] = (ExitIntentFilled, ExitIntentPartiallyFilled, ExitIntentLateFill)
 
@@ -70,7 +71,7 @@ def _not_once(records: Iterable[LogRecord], event: type[Event], expected: set[st
         if told[trade_id] == 0 and removed.from_topic(event.topic):
             continue
         if told[trade_id] != wanted:
-            yield f"trade {trade_id} has {told[trade_id]} {event.__name__} events, not {wanted}"
+            yield f"trade {trade_id} has {plural(told[trade_id], f'{event.__name__} event')}, not {wanted}"
 
 
 def _untold(parked: Iterable[ParkedRow], event: type[Event]) -> set[str]:

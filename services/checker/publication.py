@@ -10,6 +10,7 @@ from services.checker.finding import Finding, Rule, finding
 from services.checker.kafka_log import LogRecord, Removed
 from services.checker.outbox_rows import OutboxRow, ParkedRow
 from shared.contracts.discarded import Discarded
+from shared.wording import plural
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """A record is dated by its service, its row by the database."""
@@ -29,18 +30,18 @@ def check_publication(
     before the first record of their key are not judged, nor is the start of a key's sequence.
     """
     duplicates = len(log) - len({record.event_id for record in log})
-    note = f"{len(log)} records, {duplicates} of them duplicate deliveries"
+    note = f"{plural(len(log), 'record')}, duplicate deliveries among them: {duplicates}"
     waiting = {row.event_id for row in parked if not row.over}
     if parked:
-        note += f", {len(waiting)} events parked, {len(parked) - len(waiting)} discarded"
+        note += f", {plural(len(waiting), 'event')} parked, {len(parked) - len(waiting)} discarded"
     outdated = _outdated(rows, log, kept_from)
     if outdated:
-        note += f"; older than the kept ones: {len(outdated)} records not judged"
+        note += f"; older than the kept ones: {plural(len(outdated), 'record')} not judged"
     judged = [record for record in log if record.where not in outdated]
     first = _first_sequences(log, removed)
     gone = {row.event_id for row in rows if _is_gone(row, first, removed)}
     if gone:
-        note += f"; removed from Kafka: {len(gone)} rows not judged"
+        note += f"; removed from Kafka: {plural(len(gone), 'row')} not judged"
     violations = [*_differences(rows, waiting | gone, judged), *_disorder(log, first), *_strays(log)]
     return finding(Rule.PUBLICATION, len(rows), violations, note)
 

@@ -24,6 +24,7 @@ from services.demo.session import DemoSession
 from services.demo.stack import data_directory, running_stack
 from shared.clock import Clock
 from shared.errors import Unavailable
+from shared.wording import plural
 
 WALK_STEPS = 300
 STEP_S = 0.02
@@ -84,7 +85,7 @@ def run_demo_on(target: Target, options: DemoOptions, clock: Clock) -> int:
         show_json(trades_as_json(trades, []))
     else:
         show_trades(trades)
-    note(f"{len(trades)} of {len(scenario.trades)} trades closed; run `exitflow check` on its databases")
+    note(f"{len(trades)} of {plural(len(scenario.trades), 'trade')} closed; run `exitflow check` on its databases")
     return 0 if len(trades) == len(scenario.trades) else 1
 
 
@@ -129,5 +130,5 @@ def _show(trades: list[Json], findings: list[Finding], as_json: bool) -> None:
 def _verdict(scenario: Scenario, trades: list[Json], findings: list[Finding]) -> int:
     wanted = len(scenario.trades)
     fine = len(trades) == wanted and all(finding.holds for finding in findings)
-    note(f"{len(trades)} of {wanted} trades closed; {verdict(findings)}")
+    note(f"{len(trades)} of {plural(wanted, 'trade')} closed; {verdict(findings)}")
     return 0 if fine else 1

@@ -16,6 +16,7 @@ from shared.clock import Clock
 from shared.contracts.ticks import Tick
 from shared.errors import Unavailable
 from shared.money import money_text
+from shared.wording import plural
 
 OPENERS = 4
 USER_BROKER = "paper"
@@ -75,7 +76,9 @@ class DemoSession:
                 return
             deadline = deadline or (self._clock.monotonic() + limit_s if at_end else None)
             if deadline is not None and self._clock.monotonic() > deadline:
-                raise Unavailable(f"{len(self._opened) - closed} trades are still open {limit_s:.0f} s after the end")
+                raise Unavailable(
+                    f"{plural(len(self._opened) - closed, 'trade')} still open {limit_s:.0f} s after the end"
+                )
             time.sleep(self._step_s)
 
     def closed_trades(self) -> list[Json]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from services.doctor.symptom import Symptom, note, problem
 from shared.contracts.topics import ALL_TOPICS, MARKET_TICKS, TRADES
+from shared.wording import plural
 
 Json = Mapping[str, Any]
 
@@ -128,7 +129,7 @@ def lagging_consumers(lags: Mapping[str, Mapping[str, float]]) -> Iterator[Sympt
     """Yield each topic with a process behind on it; `lags` has records by topic by process."""
     for process, topics in lags.items():
         for topic, records in topics.items():
-            found = f"{process} is {records:,.0f} records behind"
+            found = f"{process} is {plural(int(records), 'record')} behind"
             if records >= LARGE_LAG:
                 yield problem(f"topic {topic}", found, f"exitflow top: if the lag grows, start another {process}")
             elif records >= SMALL_LAG:
@@ -170,11 +171,11 @@ def outbox(name: str, totals: Json) -> Iterator[Symptom]:
     option = f"--outbox {name}"
     if totals["owned"] + totals["paused"] < totals["shards"]:
         free = totals["shards"] - totals["owned"] - totals["paused"]
-        yield problem(f"outbox {name}", f"{free} shards have no relay", "start a relay: exitflow run relay")
+        yield problem(f"outbox {name}", f"{plural(free, 'shard')} without a relay", "start a relay: exitflow run relay")
     if totals["paused"]:
-        yield note(f"outbox {name}", f"{totals['paused']} shards are paused", f"exitflow outbox resume N {option}")
+        yield note(f"outbox {name}", plural(totals["paused"], "paused shard"), f"exitflow outbox resume N {option}")
     if totals["parked"]:
-        found = f"{totals['parked']} events are parked: Kafka refused them"
+        found = f"{plural(totals['parked'], 'parked event')}, refused by Kafka"
         yield problem(f"outbox {name}", found, f"exitflow outbox parked {option}")
     if (totals["oldest_age_s"] or 0) > OLD_BACKLOG_S:
         found = f"an event has waited for {totals['oldest_age_s']:.0f} s, {totals['backlog']} wait"
@@ -188,7 +189,7 @@ def topics(counts: Mapping[str, int]) -> Iterator[Symptom]:
             yield problem(f"topic {name}", "does not exist", "exitflow provision, or exitflow topics create")
     ticks, trades = counts.get(MARKET_TICKS), counts.get(TRADES)
     if ticks and trades and ticks != trades:
-        found = f"{MARKET_TICKS} has {ticks} partitions, {TRADES} has {trades}: exits are not judged"
+        found = f"{MARKET_TICKS} has {plural(ticks, 'partition')}, {TRADES} has {trades}: exits are not judged"
         yield problem(
             "topics", found, f"exitflow topics grow {MARKET_TICKS} {TRADES} --partitions {max(ticks, trades)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Depends, FastAPI, Response
@@ -19,6 +20,10 @@ from shared.http.scrapes import Scrapers
 from shared.http.slots import RequestSlots
 from shared.runtime.health import Health
 from shared.runtime.telemetry import REGISTRY, gauge
+from shared.wording import listed
+
+NAMED = 3
+"""Conditions named of those with the same problem: a process has a condition for each of its many threads."""
 
 READY = gauge("process_ready", "1 if every condition of /readyz holds, 0 if not")
 
@@ -95,6 +100,14 @@ def _add_health(app: FastAPI, health: Health) -> None:
         """Report readiness, or the failed conditions."""
         wrong: dict[str, Any] = health.problems()
         if wrong:
-            return problems.problem(503, "not_ready", "; ".join(f"{k}: {v}" for k, v in wrong.items()), checks=wrong)
+            return problems.problem(503, "not_ready", in_one_line(wrong), checks=wrong)
         notes = health.notes()
         return JSONResponse({"status": "ready", "notes": notes} if notes else {"status": "ready"})
+
+
+def in_one_line(wrong: Mapping[str, str]) -> str:
+    """Return problems by condition as a line; of conditions with the same problem, NAMED names and the number."""
+    conditions: dict[str, list[str]] = {}
+    for condition, problem in wrong.items():
+        conditions.setdefault(problem, []).append(condition)
+    return "; ".join(f"{listed(names, NAMED)}: {problem}" for problem, names in conditions.items())

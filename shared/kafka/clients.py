@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from shared.errors import ConfigurationError, Unavailable
 from shared.kafka.client_logging import CLIENT_LOG
 from shared.settings import Settings
+from shared.wording import plural
 
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -220,4 +221,4 @@ def flush_or_fail(producer: Producer, timeout_s: float = FLUSH_TIMEOUT_S) -> Non
     """
     left = producer.flush(timeout_s)
     if left:
-        raise Unavailable(f"Kafka has not acknowledged {left} records within {timeout_s} s")
+        raise Unavailable(f"Kafka has not acknowledged {plural(left, 'record')} within {timeout_s} s")

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from shared.errors import Unavailable
 from shared.kafka.clients import FLUSH_TIMEOUT_S, hand_over
+from shared.wording import plural
 
 
 class ConfirmedProducer:
@@ -33,7 +34,7 @@ class ConfirmedProducer:
         refusal, self._refusal = self._refusal, None
         if left:
             self._producer.purge()
-            raise Unavailable(f"Kafka has not acknowledged {left} records within {timeout_s} s")
+            raise Unavailable(f"Kafka has not acknowledged {plural(left, 'record')} within {timeout_s} s")
         if refusal is not None:
             raise Unavailable(f"Kafka refused a record for {refusal}")
 

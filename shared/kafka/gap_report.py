@@ -14,6 +14,7 @@ from shared.kafka.topic_watch import Change
 from shared.outbox.hold import refuse_while_held
 from shared.postgres.engine import look
 from shared.runtime.health import Health
+from shared.wording import plural
 
 CONDITION = "gaps"
 """Condition of a consumer: it missed nothing, or an operator acknowledged its losses."""
@@ -66,5 +67,5 @@ def describe(gaps: Sequence[OpenGap]) -> str:
     replaced = ", ".join(sorted({each.gap.topic for each in gaps if each.gap.kind is not Change.REMOVED}))
     missed = sum(each.gap.missed for each in gaps)
     if replaced:
-        return f"missed at least {missed} records of {topics} ({replaced} was replaced)"
-    return f"missed {missed} records of {topics}"
+        return f"missed at least {plural(missed, 'record')} of {topics} ({replaced} was replaced)"
+    return f"missed {plural(missed, 'record')} of {topics}"

@@ -13,6 +13,7 @@ from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.input_files import read_input_file
 from services.cli.support.output import note, show_json, show_table
 from shared.contracts.corporate_actions import read_corporate_actions
+from shared.wording import plural
 
 app = new_app("Adjust open trades to splits, bonus issues and renamed symbols.")
 
@@ -105,4 +106,4 @@ def _show(actions: list[Json], as_json: bool, dry_run: bool) -> None:
     ]
     show_table(_TRADE_COLUMNS, rows, title="would change (dry run)" if dry_run else None)
     changed = sum(len(action["trades"]) for action in actions if action["changed"])
-    note(f"{'would adjust' if dry_run else 'adjusted'} {changed} trades by {len(actions)} actions")
+    note(f"{'would adjust' if dry_run else 'adjusted'} {plural(changed, 'trade')} by {plural(len(actions), 'action')}")

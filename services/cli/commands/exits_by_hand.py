@@ -13,6 +13,7 @@ from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, e
 from services.cli.support.exits_output import show_intent
 from services.cli.support.output import show_json, show_table
 from shared.contracts.vocabulary import ExitReason, ProductType
+from shared.wording import plural
 
 _BULK_COLUMNS = (
     "trade_id",
@@ -159,14 +160,21 @@ def _force_many(body: Json, key: str | None, data_dir: Path | None, as_json: boo
     with exit_api(data_dir) as api:
         answer = api.post("/exits/bulk", body, key)
     verb = "would be made" if answer["dry_run"] else "made"
-    _show_many(answer, f"{answer['exits']} exits {verb}, {len(answer['items'])} trades", _BULK_COLUMNS, as_json)
+    _show_many(
+        answer,
+        f"{plural(answer['exits'], 'exit')} {verb}, {plural(len(answer['items']), 'trade')}",
+        _BULK_COLUMNS,
+        as_json,
+    )
 
 
 def _withdraw_many(body: Json, key: str | None, data_dir: Path | None, as_json: bool) -> None:
     with exit_api(data_dir) as api:
         answer = api.post("/exits/withdraw/bulk", body, key)
     verb = "would be withdrawn" if answer["dry_run"] else "withdrawn"
-    _show_many(answer, f"{answer['withdrawn']} of {len(answer['items'])} exits {verb}", _WITHDRAWAL_COLUMNS, as_json)
+    _show_many(
+        answer, f"{answer['withdrawn']} of {plural(len(answer['items']), 'exit')} {verb}", _WITHDRAWAL_COLUMNS, as_json
+    )
 
 
 def _show_many(answer: Json, title: str, columns: tuple[str, ...], as_json: bool) -> None:

@@ -17,6 +17,7 @@ from services.cli.support.output import note, show_facts, show_json, show_table
 from shared.clock import SystemClock
 from shared.contracts.instruments import MOST_INSTRUMENTS, Instrument, read_instruments_csv
 from shared.errors import InvalidInput, Unavailable, unreadable
+from shared.wording import plural
 
 app = new_app("Load and show instruments: tick size, lot, freeze quantity, expiry.")
 
@@ -79,10 +80,10 @@ def _from_file(api: ApiClient, file: Path, reason: str) -> Json:
         answer = api.put("/instruments", {"instruments": rows, "reason": reason})
         total += len(chunk)
     if skipped:
-        note(f"skipped {len(skipped)} lines without a valid instrument, the first: {skipped[0]}")
+        note(f"skipped {plural(len(skipped), 'line')} without a valid instrument, the first: {skipped[0]}")
     if answer is None:
         raise InvalidInput(f"{file}: no instrument in it")
-    note(f"loaded {total} instruments")
+    note(f"loaded {plural(total, 'instrument')}")
     return answer
 
 

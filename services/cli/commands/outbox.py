@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -15,6 +15,7 @@ from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
+from shared.errors import NotFound
 from shared.wording import plural
 
 app = new_app("Watch publishing; replay or discard parked events; pause shards.")
@@ -38,10 +39,19 @@ class WhichOutbox(StrEnum):
     TRADE = "trade"
 
 
+class ParkedNames(NamedTuple):
+    """Names for a choice of parked events."""
+
+    topic: str | None = None
+    key: str | None = None
+    event: str | None = None
+
+
 Outbox = Annotated[
     WhichOutbox, typer.Option("--outbox", help="exit: of the exits; trade: of the trades.", case_sensitive=False)
 ]
 Reason = Annotated[str, typer.Option(help="Why; audited.")]
+ReasonUnlessDryRun = Annotated[str | None, typer.Option("--reason", help="Why; audited. Needed unless --dry-run.")]
 Shard = Annotated[int, typer.Argument(help="The shard's number.", min=0, max=63)]
 
 
@@ -75,10 +85,7 @@ def parked(
     """List parked events, each key in order."""
     with outbox_api(outbox, data_dir) as api:
         events = list(api.items("/outbox/parked", limit, topic=topic, key=key))
-    if as_json:
-        show_json(events)
-    else:
-        show_table(_PARKED_COLUMNS, ([event.get(column) for column in _PARKED_COLUMNS] for event in events))
+    _show_parked(events, None, as_json)
 
 
 @app.command(
@@ -91,7 +98,7 @@ def parked(
     ),
 )
 def replay(
-    reason: Annotated[str | None, typer.Option(help="Why; audited. Needed unless --dry-run.")] = None,
+    reason: ReasonUnlessDryRun = None,
     topic: Annotated[str | None, typer.Option(help="Parked events of this topic.")] = None,
     key: Annotated[str | None, typer.Option(help="Of this key only.")] = None,
     event: Annotated[str | None, typer.Option(help="Parked events of this event's key.", metavar="EVENT_ID")] = None,
@@ -104,23 +111,35 @@ def replay(
     if (topic is None) == (event is None) or (key is not None and topic is None):
         raise typer.BadParameter("name either --topic, with or without --key, or --event")
     if dry_run:
-        _show_replay(outbox, topic, key, event, data_dir, as_json)
+        events = _parked(outbox, ParkedNames(topic, key, event), data_dir)
+        keys = len({(each["topic"], each["key"]) for each in events})
+        found = f"{plural(len(events), 'event')} of {plural(keys, 'key')}"
+        _show_parked(events, f"to send: {found}, each key in order; rejected ones stay parked", as_json)
         return
-    if not reason:
-        raise typer.BadParameter("pass --reason; it is stored in the audit log")
+    _require(reason)
     body = {"topic": topic, "key": key, "event_id": event, "reason": reason}
     _act(outbox, "/outbox/parked/replay", body, data_dir, as_json)
 
 
-@app.command("discard", epilog=examples('outbox discard 019def… --reason "never valid"'))
+@app.command(
+    "discard", epilog=examples('outbox discard 019def… --reason "never valid"', "outbox discard 019def… --dry-run")
+)
 def discard(
     event_id: Annotated[str, typer.Argument(help="The parked event.")],
-    reason: Reason,
+    reason: ReasonUnlessDryRun = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the events of its key.")] = False,
     outbox: Outbox = WhichOutbox.EXIT,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish a Discarded event in place of a parked one, once those before it of its key are decided."""
+    if dry_run:
+        events = _parked(outbox, ParkedNames(event=event_id), data_dir)
+        (number,) = (each["sequence"] for each in events if each["event_id"] == event_id)
+        title = f"to discard: number {number}, once earlier ones of its key are decided; later ones stay parked"
+        _show_parked(events, title, as_json)
+        return
+    _require(reason)
     _act(outbox, "/outbox/parked/discard", {"event_id": event_id, "reason": reason}, data_dir, as_json)
 
 
@@ -140,22 +159,36 @@ def resume(
     _act(outbox, f"/outbox/shards/{shard}/resume", {"reason": reason}, data_dir, as_json)
 
 
-def _show_replay(
-    outbox: WhichOutbox, topic: str | None, key: str | None, event: str | None, data_dir: Path | None, as_json: bool
-) -> None:
-    """List the parked events of a replay."""
+def _parked(outbox: WhichOutbox, named: ParkedNames, data_dir: Path | None) -> list[Json]:
+    """Return the parked events of a topic, or of its key, or of an event's key.
+
+    Raises
+    ------
+    NotFound
+        The event is not parked.
+    """
     with outbox_api(outbox, data_dir) as api:
-        events = list(api.items("/outbox/parked", topic=topic, key=key))
-    if event is not None:
-        named = {(each["topic"], each["key"]) for each in events if each["event_id"] == event}
-        events = [each for each in events if (each["topic"], each["key"]) in named]
+        events = list(api.items("/outbox/parked", topic=named.topic, key=named.key))
+    if named.event is None:
+        return events
+    keys = {(each["topic"], each["key"]) for each in events if each["event_id"] == named.event}
+    if not keys:
+        raise NotFound(
+            f"event {named.event} is not parked in outbox {outbox}; `exitflow outbox parked` lists those that are"
+        )
+    return [each for each in events if (each["topic"], each["key"]) in keys]
+
+
+def _show_parked(events: list[Json], title: str | None, as_json: bool) -> None:
     if as_json:
         show_json(events)
-        return
-    keys = len({(each["topic"], each["key"]) for each in events})
-    found = f"{plural(len(events), 'event')} of {plural(keys, 'key')}"
-    title = f"to send: {found}, each key in order; rejected ones stay parked"
-    show_table(_PARKED_COLUMNS, ([each.get(column) for column in _PARKED_COLUMNS] for each in events), title=title)
+    else:
+        show_table(_PARKED_COLUMNS, ([each.get(column) for column in _PARKED_COLUMNS] for each in events), title=title)
+
+
+def _require(reason: str | None) -> None:
+    if not reason:
+        raise typer.BadParameter("pass --reason; it is stored in the audit log")
 
 
 def _act(outbox: WhichOutbox, path: str, body: Json, data_dir: Path | None, as_json: bool) -> None:

@@ -22,6 +22,7 @@ from shared.clock import SystemClock
 from shared.kafka.clients import open_admin
 from shared.kafka.rights import OPERATOR
 from shared.settings import Settings
+from shared.wording import plural
 
 READ_LIMIT_S = 600.0
 _COLUMNS = ("outbox", "topic", "key", "here", "kafka")
@@ -92,4 +93,5 @@ def _compare(connection: Connection, outbox: OutboxDatabase, settings: Settings)
 
 
 def _report(outbox: OutboxDatabase, keys: int, *, dry_run: bool) -> None:
-    note(f"outbox {outbox.name}: {keys} keys {'are behind Kafka' if dry_run else 'raised to the sequences of Kafka'}")
+    what = "behind Kafka" if dry_run else "raised to the sequences of Kafka"
+    note(f"outbox {outbox.name}: {plural(keys, 'key')} {what}")

@@ -17,6 +17,7 @@ from services.cli.support.output import note, show_json, show_table
 from services.outbox_relay.restore.republish import Plan, Range, audit, plan, republish
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, OPERATIONS_CONTROLS, TRADES, TopicNames
 from shared.errors import NotFound
+from shared.wording import plural
 
 _EXIT, _TRADE = OUTBOXES
 OUTBOX_OF = {EXIT_SIGNALS: _EXIT, EXIT_INTENTS: _EXIT, OPERATIONS_CONTROLS: _EXIT, TRADES: _TRADE}
@@ -75,7 +76,7 @@ def republish_command(
         require_kafka(settings)
         audit(connection, what, planned, "cli", reason)
         sent = republish(connection, settings, what, lambda done, position: _progress(done, planned, position))
-    note(f"published {sent} events of {what.topic} again")
+    note(f"published {plural(sent, 'event')} of {what.topic} again")
     _show(planned, as_json, dry_run=False)
 
 

@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError
 from shared.outbox.signatures import new_signing_key, signer_of
 from shared.postgres.roles import with_role
 from shared.settings import load_settings
+from shared.wording import plural
 
 SUPERUSER = "postgres"
 
@@ -47,7 +48,7 @@ def write(
     if as_json:
         show_json({"written": changed})
     else:
-        print(f"secrets: {len(changed)} files written" + (f": {', '.join(changed)}" if changed else ""))
+        print(f"secrets: {plural(len(changed), 'file')} written" + (f": {', '.join(changed)}" if changed else ""))
 
 
 @app.command("key", epilog=examples("secrets key --private exit.key --public exit.pub"))

@@ -27,6 +27,7 @@ from shared.clock import SystemClock, rfc3339
 from shared.contracts.events import describe
 from shared.contracts.ticks import Tick
 from shared.errors import ExitflowError, InvalidInput
+from shared.wording import plural
 
 _CLOCK = SystemClock()
 
@@ -118,7 +119,7 @@ def replay(
     if as_json:
         show_json({"sent": sender.sent, "last_line": last_line, "skipped": tape.skipped})
     else:
-        print(f"sent {sender.sent} ticks; the last stands on line {last_line} of {file}")
+        print(f"sent {plural(sender.sent, 'tick')}; the last stands on line {last_line} of {file}")
 
 
 def _send_all(tape: Tape, sender: TickSender, tempo: Tempo) -> int:

@@ -12,6 +12,7 @@ from services.cli.support.command_line import AsJson, DataDir
 from services.cli.support.kafka_check import require_kafka
 from services.cli.support.output import show_json
 from services.exit_qualification.ticks.reset import rehome
+from shared.wording import plural
 
 
 def rehome_ticks(
@@ -31,4 +32,5 @@ def rehome_ticks(
         show_json(asdict(moved) | {"dry_run": dry_run})
         return
     verb = "would move" if dry_run else "moved"
-    print(f"{verb} {moved.trades} open trades and {moved.symbols} symbols; {moved.partitions} partitions")
+    what = f"{plural(moved.trades, 'open trade')} and {plural(moved.symbols, 'symbol')}"
+    print(f"{verb} {what}; {plural(moved.partitions, 'partition')}")

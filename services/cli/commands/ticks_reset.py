@@ -14,6 +14,7 @@ from services.cli.support.output import show_json
 from services.cli.support.running_stack import RunningStack
 from services.exit_qualification.ticks.reset import reset
 from shared.settings import Settings, load_settings
+from shared.wording import plural
 
 
 def reset_ticks(
@@ -34,7 +35,7 @@ def reset_ticks(
     if as_json:
         show_json({"partitions": partitions})
     else:
-        print(f"{partitions} partitions start at the beginning of their topics")
+        print(f"read from its beginning: {plural(partitions, 'partition')}")
 
 
 def exit_settings(data_dir: Path | None) -> Settings:

@@ -50,7 +50,7 @@ def create(
     if as_json:
         show_json({"made": made, "present": [name for name in names if name not in made]})
     else:
-        print(f"made {len(made)} of {len(names)} topics" + (f": {', '.join(made)}" if made else ""))
+        print(f"made {len(made)} of {plural(len(names), 'topic')}" + (f": {', '.join(made)}" if made else ""))
     if with_users:
         allow_users(data_dir, as_json)
 
@@ -75,7 +75,7 @@ def allow_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         show_json({"users": sorted(passwords), "acls": len(wanted)})
     else:
-        print(f"{len(passwords)} users made, {len(wanted)} rights given")
+        print(f"{plural(len(passwords), 'user')} made, {plural(len(wanted), 'right')} given")
 
 
 def _passwords(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether Kafka answers, asked by a command before its clients: each of them has a long time-out of its own."""
+"""Find out whether Kafka answers, before clients with long time-outs do."""
 
 from __future__ import annotations
 

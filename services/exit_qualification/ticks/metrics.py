@@ -11,6 +11,7 @@ from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.batch import BatchResult
 from shared.instants import EPOCH
 from shared.runtime.telemetry import counter, histogram
+from shared.wording import listed
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,7 @@ def count_batch(result: BatchResult) -> None:
 
 def shown(symbols: Sequence[str]) -> str:
     """Return a few of the symbols, and the number of the others."""
-    more = len(symbols) - MOST_SHOWN
-    return ", ".join(symbols[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return listed(symbols, MOST_SHOWN)
 
 
 def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:

@@ -15,6 +15,7 @@ from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.restore.log_check import NOT_PASSED
 from services.outbox_relay.restore.numbered_events import Authorship, Order, numbered_event
 from shared.errors import Conflict
+from shared.wording import plural
 
 GIVEN = """
 -- outbox.catch_up.given: the last sequences given by this database
@@ -82,7 +83,7 @@ class Comparison:
         """
         if self.given_again:
             raise Conflict(
-                f"{len(self.given_again)} events written since the restore have sequences of other events in "
+                f"{plural(len(self.given_again), 'event')} written since the restore have sequences of other events in "
                 "Kafka: restore again and catch up before the services start, or pass --publish-new to publish them "
                 "all the same"
             )

@@ -21,6 +21,7 @@ from shared.postgres.failures import reason
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.settings import Execution, Settings
+from shared.wording import plural
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class ExitExecutor:
             log.warning("exit not executed: %s", refused[intent_id])
         self._refused = set(refused)
         first: Sequence[str] = list(refused.values())[:1]
-        self._health.note(EXECUTION, f"{len(refused)} exits are not executed: {first[0]}" if first else None)
+        self._health.note(EXECUTION, f"{plural(len(refused), 'exit')} not executed: {first[0]}" if first else None)
 
 
 def _why(refused: ApprovedExit, left: Mapping[UUID, int]) -> str:

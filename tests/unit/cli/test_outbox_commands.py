@@ -78,6 +78,7 @@ def test_what_is_decided_is_sent_with_its_reason(
         ("replay", "--key", "k", "--reason", "why"),
         ("replay", "--topic", "t", "--event", "e1", "--reason", "why"),
         ("replay", "--topic", "t"),
+        ("discard", "e1"),
         ("pause", "64", "--reason", "why"),
     ],
 )
@@ -102,6 +103,19 @@ def test_a_dry_replay_lists_what_would_be_sent(
     assert query.items() <= said.items()  # type: ignore[attr-defined]  # a query
 
 
-def test_dry_replay_of_unparked_event_lists_nothing(exitflow: Exitflow, asked: list[object]) -> None:
-    assert json.loads(exitflow("outbox", "replay", "--event", "e2", "--dry-run", "--json").out) == []
-    assert len(asked) == 1
+def test_discard_is_previewed_among_the_events_of_its_key(
+    exitflow: Exitflow, asked: list[tuple[WhichOutbox, str, object]]
+) -> None:
+    shown = exitflow("outbox", "discard", "e1", "--dry-run")
+    assert shown.status == 0
+    assert "to discard: number 4" in " ".join(shown.out.split())
+    assert [request[:2] for request in asked] == [(WhichOutbox.EXIT, "/outbox/parked")]
+
+
+@pytest.mark.parametrize("command", [("discard", "e2"), ("replay", "--event", "e2")])
+def test_a_preview_of_an_event_not_parked_says_so(
+    exitflow: Exitflow, asked: list[object], command: tuple[str, ...]
+) -> None:
+    shown = exitflow("outbox", *command, "--dry-run")
+    assert (shown.status, shown.out) == (1, "")
+    assert "event e2 is not parked in outbox exit; `exitflow outbox parked` lists those that are" in shown.err

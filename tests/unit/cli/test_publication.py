@@ -34,7 +34,7 @@ def judged(written_at: datetime | None, kept_from: Mapping[str, datetime] = DROP
 def test_record_older_than_kept_rows_is_counted_not_judged() -> None:
     found = judged(KEPT_FROM - timedelta(hours=1))
     assert found.holds
-    assert found.note.endswith("; older than the kept ones: 1 records not judged")
+    assert found.note.endswith("; older than the kept ones: 1 record not judged")
 
 
 def test_rowless_record_is_convicted_if_kept_undated_or_nothing_dropped() -> None:

@@ -87,9 +87,9 @@ def test_what_an_operator_chose_is_a_note() -> None:
 @pytest.mark.parametrize(
     ("changed", "finding"),
     [
-        ({"owned": 60}, "4 shards have no relay"),
-        ({"owned": 63, "paused": 1}, "1 shards are paused"),
-        ({"parked": 3}, "3 events are parked: Kafka refused them"),
+        ({"owned": 60}, "4 shards without a relay"),
+        ({"owned": 63, "paused": 1}, "1 paused shard"),
+        ({"parked": 3}, "3 parked events, refused by Kafka"),
         ({"oldest_age_s": 31.0, "backlog": 7}, "an event has waited for 31 s, 7 wait"),
     ],
 )

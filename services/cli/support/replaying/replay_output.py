@@ -43,8 +43,8 @@ def show_verified(verified: Verified, form: Format) -> None:
     if more > 0:
         print(f"and {more} more differing trades")
     print(
-        f"{verified.same} stored exits agree with the rules, {len(verified.differences)} trades differ, "
-        f"{verified.by_hand} exits were made by hand, {verified.unknown} are of trades missing in the book"
+        f"stored exits that agree with the rules: {verified.same}; trades that differ: {len(verified.differences)}; "
+        f"exits by hand: {verified.by_hand}; exits of trades missing in the book: {verified.unknown}"
     )
 
 

@@ -11,6 +11,7 @@ from services.exit_qualification.storage.waiting_errors import WaitingErrorRepos
 from shared.clock import Clock
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.health import Health
+from shared.wording import plural
 
 CONDITION = "trade-management"
 """Health condition: trade management asks for every exit ready to be sent."""
@@ -41,7 +42,9 @@ class ExecutionWatch:
         self._may_be_noted = bool(late)
         if late:
             first = f"the first of trade {waiting[late[0]]}"
-            self._health.problem(CONDITION, f"{len(late)} exits wait for a request of trade management, {first}")
+            self._health.problem(
+                CONDITION, f"{plural(len(late), 'exit')} without a request of trade management, {first}"
+            )
         else:
             self._health.fine(CONDITION)
         return False
