@@ -53,7 +53,7 @@ class BulkFilter:
         raise NotImplementedError
 
     def given(self) -> dict[str, str]:
-        """Return the conditions that are not empty."""
+        """Return the conditions with a value."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def named(self, choice: str) -> str:

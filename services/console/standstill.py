@@ -1,4 +1,4 @@
-"""Signs that something stands still: processes, waiting exits, outboxes, missing protective stops."""
+"""Signs of a standstill: processes, waiting exits, outboxes, missing protective stops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One sentence with the page that shows more."""
+    """One sentence with the page for more."""
 
     tone: str
     sentence: str
@@ -95,7 +95,7 @@ def _number_of_exits(counts: Json) -> str:
 
 
 def _obstacle(exit_: Json) -> str:
-    """Return what an exit waits for."""
+    """Return the obstacle of a waiting exit."""
     held = [words(gate["gate"]).lower() for gate in exit_["gates"] if gate["verdict"] != "PASS"]
     error = [words(exit_["error_code"]).lower()] if exit_["error_code"] else []
     return ", ".join(held + error) or words(exit_["status"]).lower()

@@ -35,7 +35,7 @@ class Account:
 
     @property
     def refresh_token(self) -> str:
-        """Return the token that renews a session: the same at every log-in, as the access token."""
+        """Return the token for renewing a session: the same at every log-in, as the access token."""
         known = self.credentials
         return _digest(f"refresh {known.api_key}:{known.api_secret}").hex()[:32]
 

@@ -55,7 +55,7 @@ class Turnover:
         return self.sell_value - self.buy_value + self.net_quantity * last_units
 
     def negated(self) -> Turnover:
-        """Return the turnover that takes this one back."""
+        """Return the opposite turnover."""
         return Turnover(-self.buy_quantity, -self.buy_value, -self.sell_quantity, -self.sell_value)
 
     def __add__(self, other: Turnover) -> Turnover:

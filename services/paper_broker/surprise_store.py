@@ -24,7 +24,7 @@ class SurpriseStore:
         self.delays = False
 
     def save(self, order_number: int, surprises: Surprises) -> None:
-        """Store what comes to an order."""
+        """Store the surprises of an order."""
         self._connection.execute(
             f"INSERT OR REPLACE INTO surprises (order_number, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  # constants
             (order_number, *astuple(surprises)),
@@ -56,6 +56,6 @@ class SurpriseStore:
         return found.fetchone() is not None
 
     def hidden(self, now_ms: int) -> frozenset[int]:
-        """Return the numbers of orders that no book shows yet."""
+        """Return the numbers of orders in no book yet."""
         rows = self._connection.execute("SELECT order_number FROM surprises WHERE shown_from_ms > ?", (now_ms,))
         return frozenset(number for (number,) in rows)

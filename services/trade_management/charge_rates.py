@@ -11,7 +11,7 @@ from services.trade_management.storage.charge_schedules import ChargeScheduleRep
 from shared.clock import Clock
 
 KEPT_S = 10.0
-"""Time after which a changed schedule applies in every process."""
+"""Time until a changed schedule applies in every process."""
 
 
 class ChargeRates:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 3.0
 KEPT_S = 0.5
-"""Time for which an answer is used again: a burst of trades on a symbol asks once."""
+"""Lifetime of an answer: a burst of trades on a symbol asks once."""
 PAUSE_S = 5.0
 """Time without questions after a silence of exit-api: its outage delays no opening again and again."""
 MOST_KEPT = 10_000

@@ -107,7 +107,7 @@ class BreakEven(ExitRule[BreakEvenFields]):
         return [f"break_even.arm {money_text(stop.arm)} is not below the entry price {money_text(entry_price)}"]
 
     def scaled(self, plan: BreakEvenFields, scale: PlanScale) -> Mapping[str, object]:
-        """Return the new profits at which it arms and exits."""
+        """Return the new profits for arming and for the exit."""
         stop = plan.break_even
         if stop is None:
             return {}

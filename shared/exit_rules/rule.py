@@ -101,7 +101,7 @@ class RuleState(ABC):
     @property
     @abstractmethod
     def fire(self) -> Level | None:
-        """Return the level at which the trade should exit; None while no price exits it."""
+        """Return the trade's exit level; None while no price exits it."""
 
     @property
     def moves(self) -> tuple[Level, ...]:
@@ -125,7 +125,7 @@ class RuleState(ABC):
 
     @property
     def fixed_level(self) -> int | None:
-        """Return the profit price at which it exits if it never moves, else None."""
+        """Return the profit price of its exit if it never moves, else None."""
         return None
 
     @property
@@ -164,7 +164,7 @@ class RuleState(ABC):
 
     @property
     def arms_at(self) -> Level | None:
-        """Return the level that arms the state; None once it is armed, or if it always is."""
+        """Return the level for arming the state; None once it is armed, or if it always is."""
         return None
 
     def saved(self) -> Saved:

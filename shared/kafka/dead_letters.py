@@ -1,4 +1,4 @@
-"""Dead letters: records that could not be processed, kept for operators."""
+"""Dead letters: records with an error in processing, kept for operators."""
 
 from __future__ import annotations
 

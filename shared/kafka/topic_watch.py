@@ -130,7 +130,7 @@ class Positions:
                 self._quiet_since = now
 
     def step_back(self, positions: Mapping[Partition, int]) -> None:
-        """Note that delivery restarts from these offsets."""
+        """Note a restart of delivery from these offsets."""
         with self._lock:
             for held in (self._delivered, self._acted_upon):
                 held.update({each: at for each, at in positions.items() if each in held})
@@ -142,7 +142,7 @@ class Positions:
             return dict(self._delivered)
 
     def acted_upon(self) -> dict[Partition, int]:
-        """Return the offset up to which each partition is processed."""
+        """Return each partition's offset after its last processed record."""
         with self._lock:
             return dict(self._acted_upon)
 

@@ -1,4 +1,4 @@
-"""Notifications of PostgreSQL: wait for the commit of a transaction that notified a channel."""
+"""Notifications of PostgreSQL: wait until a transaction with one for a channel commits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.errors import Unavailable
 
 
 class Descriptor(Protocol):
-    """Anything that the kernel can watch."""
+    """Anything for the kernel to watch."""
 
     def fileno(self) -> int:
         """Return its descriptor."""

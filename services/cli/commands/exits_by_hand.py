@@ -145,7 +145,7 @@ def withdraw(
 
 
 def _conditions(**given: object) -> Json:
-    """Return the conditions that were given."""
+    """Return the given conditions."""
     return {name: str(value) for name, value in given.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Clients of the APIs that commands call."""
+"""Clients of the APIs for commands."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ async def _answers(context: ConsoleContext, session: Session, acts: ActFilter) -
 
 
 async def _standing(context: ConsoleContext, session: Session) -> Standing:
-    """Return what tells whether something stands still."""
+    """Return the signs of a standstill."""
     exit_api, trade_api, token = context.exit_api, context.trade_api, session.token
     processes, pending, exit_outbox, trade_outbox, missing = await asyncio.gather(
         context.probes.all(),

@@ -1,4 +1,4 @@
-"""Loop that repeats a step until stopped, and retries while a dependency fails."""
+"""Loop: repeat a step until stopped, and retry while a dependency fails."""
 
 from __future__ import annotations
 

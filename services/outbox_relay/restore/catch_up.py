@@ -50,7 +50,7 @@ VALUES (%(actor)s, 'outbox.catch_up', current_schema(),
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A key whose sequence in Kafka is later than this database's."""
+    """A key with a later sequence in Kafka than in this database."""
 
     topic: str
     key: str

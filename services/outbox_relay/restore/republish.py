@@ -255,7 +255,7 @@ def _send(producer: ConfirmedProducer, row: Row, partitions: int | None, known: 
 
 
 def audit(connection: Connection, what: Range, planned: Plan, actor: str, reason: str) -> None:
-    """Record what is about to be republished, why and by whom."""
+    """Record the coming republication, its reason and its actor."""
     missing = sum(each.last - each.first + 1 for each in planned.missing)
     facts = {"events": planned.events, "missing": missing, "actor": actor, "reason": reason}
     connection.execute(AUDIT, what.parameters() | facts)
