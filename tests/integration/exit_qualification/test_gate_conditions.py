@@ -8,12 +8,13 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
-from services.exit_qualification.domain.gates.gate import Verdict
+from services.exit_qualification.domain.gates.gate import GateSpec, Verdict
 from services.exit_qualification.domain.gates.gate_input import GateInput
 from services.exit_qualification.domain.gates.registry import GATES, deferred_sql, unsent_sql
 from services.exit_qualification.domain.market_facts import MarketFacts, PriceFacts
@@ -119,6 +120,12 @@ def said_by_python(facts: GateInput) -> dict[str, bool]:
     assert deferring <= CONDITIONS.keys(), "a gate that defers has no SQL condition"
     by_gate = {name: name in deferring for name in CONDITIONS}
     return by_gate | {"deferred": bool(deferring), "unsent": bool(deferring) or not result.executable}
+
+
+@pytest.mark.parametrize("spec", [spec for spec in GATES if spec.defers_while], ids=lambda spec: spec.gate)
+def test_inputs_let_each_deferring_gate_defer(spec: GateSpec) -> None:
+    always_the_same = settings(derandomize=True, database=None, max_examples=1000, phases=[Phase.generate])
+    find(INPUTS, lambda facts: spec.verdict_on(facts).verdict is Verdict.DEFER, settings=always_the_same)
 
 
 def test_python_and_sql_hold_the_same_exits_back(exit_engine: Engine) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from hypothesis import assume, settings
+from hypothesis import Phase, assume, find, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -20,7 +20,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.exit_rules.plan import ExitPlan
-from shared.exit_rules.registry import start_rules
+from shared.exit_rules.registry import rule_of, start_rules
 from shared.exit_rules.rule import Position, Saved
 from shared.money import from_units
 from shared.tick_clock import TickOrder
@@ -323,6 +323,12 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
 
 def test_prices_of_the_test_are_whole_units() -> None:
     assert from_units(24) == Decimal("0.0024")
+
+
+@pytest.mark.parametrize("reason", [reason for reason in ExitReason if rule_of(reason).planned])
+def test_plans_of_the_test_have_every_rule(reason: ExitReason) -> None:
+    always_the_same = settings(derandomize=True, database=None, phases=[Phase.generate])
+    find(plans(), lambda plan: as_told(1, plan).has_rule((reason, None)), settings=always_the_same)
 
 
 def test_restart_finds_watermarks_while_no_stop_had_one() -> None:

@@ -26,7 +26,7 @@ from services.exit_qualification.domain.gates.token_valid import TOKEN_VALID
 from services.exit_qualification.domain.gates.trade_open import TRADE_OPEN
 
 
-def spec_of(gate: Gate) -> GateSpec:  # noqa: C901  # one case for each gate
+def spec_of(gate: Gate) -> GateSpec:
     """Return the record of a gate; mypy refuses a gate without one."""
     match gate:
         case Gate.TRADE_OPEN:
