@@ -13,6 +13,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ACCEPTED
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.resolution import Resolution
+from services.exit_qualification.orders.brokers.registry import Broker
 from services.exit_qualification.storage.execution_requests import MOST_IN_REQUEST
 from services.exit_qualification.storage.trade_holds import MOST_HELD
 from shared.contracts.exits import ErrorDetail, Fill, Timestamp
@@ -361,7 +362,7 @@ class RolloutView(BaseModel):
 class PutBroker(_Body):
     """Account for executing exits. Credentials are settings of exit-orders, never sent here."""
 
-    broker: Annotated[str, Field(pattern="^kite$", examples=["kite"])] = "kite"
+    broker: Broker = Broker.KITE
     account: Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
     root_url: Annotated[str, Field(pattern=r"^https?://[^\s\x00/?#@]+(:\d+)?$", max_length=255)]
     status: BrokerStatus

@@ -53,6 +53,11 @@ def test_an_operator_cannot_add_a_broker(client: TestClient) -> None:
     assert client.put("/brokers/second", json=HERE, headers=ADMIN).status_code == 200
 
 
+def test_a_broker_without_an_adapter_is_refused(client: TestClient) -> None:
+    refused = client.put("/brokers/second", json=HERE | {"broker": "acme"}, headers=ADMIN)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+
+
 def test_an_operator_disconnects_and_connects(client: TestClient) -> None:
     for status in ("DISCONNECTED", "CONNECTED"):
         assert client.put("/brokers/paper", json=HERE | {"status": status}).status_code == 200
