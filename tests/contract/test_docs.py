@@ -17,6 +17,8 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 FILE = re.compile(r"`((?:tests|services|shared|deploy|docs|bench)/[\w./-]+\.\w+)`")
+FENCE = re.compile(r"^ *(```.*)$", re.MULTILINE)
+KNOWN_FENCE = re.compile(r'```(\w+( title="[^"]+")?)?')
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -24,6 +26,12 @@ CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_site_knows_the_form_of_each_fence(page: Path) -> None:
+    """It takes any other form for text, and the code for paragraphs."""
+    assert [line for line in FENCE.findall(page.read_text()) if not KNOWN_FENCE.fullmatch(line)] == []
 
 
 def test_no_page_of_the_site_needs_another_host() -> None:

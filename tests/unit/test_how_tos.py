@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```(python|diff) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r'^```(python|diff) title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 COPIED = ("shared", "services", "tests", "pyproject.toml")
 TESTS_OF_RULE = ("tests/unit/exit_qualification/test_engine_agrees_with_oracle.py", "tests/unit/shared/exit_rules")
 
@@ -69,7 +69,7 @@ def run(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("page", ["add-a-gate.md", "add-an-exit-rule.md"])
+@pytest.mark.parametrize("page", ["add-a-broker.md", "add-a-gate.md", "add-an-exit-rule.md"])
 def test_each_step_of_the_page_works(page: str, tmp_path: Path) -> None:
     changed = carry_out(page, tmp_path)
     run(tmp_path, "-m", "ruff", "check", "--no-cache", *changed)
