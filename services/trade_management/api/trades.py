@@ -83,7 +83,8 @@ def change_exit_plan(
     """Change the exit plan of an open trade. The changed rules are judged at once by the last price.
 
     A given rule replaces the old one whole, null removes it, and others stay. A changed trailing stop keeps its best
-    price; a new one starts at the better of entry and last price. `If-Match` names the plan's version.
+    price; a new one starts at the better of entry and last price, and a break-even stop not armed yet counts from there
+    too. `If-Match` names the plan's version.
     A rule already met at the last price is answered 409 `would_exit_now`, unless `allow_immediate` is set.
     """
     with context.unit_of_work() as uow:
