@@ -55,6 +55,14 @@ def test_decisions_have_one_number_each_and_stand_in_the_index() -> None:
         assert heading.startswith(f"# {int(name[:4])}. "), name
 
 
+@pytest.mark.parametrize(("schema", "column"), [("exit_qualification", 1), ("trade_management", 2)])
+def test_the_page_of_data_lists_every_migration(schema: str, column: int) -> None:
+    rows = [line.split("|") for line in (DOCS / "architecture" / "data.md").read_text().splitlines() if "`V" in line]
+    listed = [row[column].strip(" `") for row in rows if len(row) > column]
+    made = {file.name.split("_")[0] for file in (ROOT / "alembic" / schema).glob("V*.py")}
+    assert made - set(listed) == set()
+
+
 def test_a_changed_decision_names_the_change() -> None:
     texts = {file.name: file.read_text() for file in (DOCS / "decisions").glob("0*.md")}
     changes = re.compile(r"^(?:Changes|Replaces|Widens|Adds to) \[decision \d+\]\(([^)]+)\)", re.MULTILINE)
