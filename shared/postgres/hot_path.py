@@ -7,7 +7,7 @@ its statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -99,6 +99,11 @@ class Answer(Generic[T]):
     def get(self) -> T:
         """Wait for the statement and return its answer; errors as of `fetch`."""
         return self._read(self._sent.rows())
+
+
+def columns_of(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> dict[str, list[Any]]:
+    """Return the values of rows, at least one, as a list for each name: the parameters of an `unnest`."""
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def ask(

@@ -122,7 +122,7 @@ def replay(
 
 
 @app.command(
-    "discard", epilog=examples('outbox discard 019def… --reason "never valid"', "outbox discard 019def… --dry-run")
+    "discard", epilog=examples("outbox discard 019def… --dry-run", 'outbox discard 019def… --reason "never valid"')
 )
 def discard(
     event_id: Annotated[str, typer.Argument(help="The parked event.")],

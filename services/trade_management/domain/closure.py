@@ -99,6 +99,8 @@ class TradeHistory:
 
     def net_pnl(self) -> Decimal | None:
         """Return rupees over all closures; None if the charges are unknown."""
+        if len(self.closures) == 1:
+            return self.closures[0].net_pnl
         return net_pnl(self.gross_pnl(), self.charges())
 
 

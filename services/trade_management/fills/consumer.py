@@ -37,8 +37,8 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MOST_RECORDS = 4000
-"""Records of a step: several batches of each lane."""
+MOST_RECORDS = 10_000
+"""Records of a step: ten batches of each lane. Between steps both lanes stand still."""
 MOST_STEP_S = 60.0
 """Time after which no further batch of a step is begun. If each of its records then has to wait for a lock, the next
 poll still comes within the 300 s after which Kafka gives the partitions to others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,11 @@ from services.trade_management.models import TradeClosureRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Charge, ExitReason, Leg, ProductType
 from shared.ids import new_id
-from shared.postgres.hot_path import Answer, ask, send
+from shared.postgres.hot_path import Answer, ask, columns_of, send
 
 _STORED = ("nth", "exit_intent_id", "exit_reason", "quantity", "exit_price", "gross_pnl", "charges", "net_pnl",
            "final", "closed_at", "target_leg")  # fmt: skip
+_stored = attrgetter(*_STORED)
 
 OF_TRADES = text(f"""
 -- trade_closures.of_trades
@@ -74,7 +76,7 @@ class TradeClosureRepository:
             "trade_id": [trade_id for trade_id, _ in closures],
             "lines": [msgspec.json.encode(closure.lines).decode() for _, closure in closures],
         }
-        stored = {name: [getattr(closure, name) for _, closure in closures] for name in _STORED}
+        stored = columns_of(_STORED, [_stored(closure) for _, closure in closures])
         send(self._connection, ADD, columns | stored)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,11 @@ from sqlalchemy import Connection, text
 from services.trade_management.domain.fills import Fill
 from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason
-from shared.postgres.hot_path import Answer, ask, send
+from shared.postgres.hot_path import Answer, ask, columns_of, send
 
 _STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late",
            "target_leg")  # fmt: skip
+_stored = attrgetter(*_STORED)
 
 OF_TRADES = text(f"""
 -- trade_fills.of_trades
@@ -50,9 +52,8 @@ class TradeFillRepository:
 
     def record(self, fills: Sequence[tuple[UUID, Fill]]) -> None:
         """Store (trade_id, fill) pairs, at least one; one already stored for another trade is an `IntegrityError`."""
-        columns: dict[str, list[Any]] = {name: [getattr(fill, name) for _, fill in fills] for name in _STORED}
-        columns["trade_id"] = [trade_id for trade_id, _ in fills]
-        send(self._connection, RECORD, columns)
+        columns = columns_of(_STORED, [_stored(fill) for _, fill in fills])
+        send(self._connection, RECORD, columns | {"trade_id": [trade_id for trade_id, _ in fills]})
 
 
 def _by_trade(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, list[Fill]]:

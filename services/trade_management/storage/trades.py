@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,11 +20,12 @@ from services.trade_management.models import TradeRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import NotFound
-from shared.postgres.hot_path import Answer, ask, fetch, send
+from shared.postgres.hot_path import Answer, ask, columns_of, fetch, send
 
 _FACTS = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "quantity", "open_quantity",
           "entry_price", "entered_at", "status")  # fmt: skip
 """Columns of a `Trade`, but for its trading day."""
+_facts_of = attrgetter(*_FACTS)
 
 LOCK = text(f"""
 -- trades.lock: rows held by another transaction are left out: they hold up no other trade
@@ -148,7 +150,7 @@ class TradeRepository:
         """Store new trades with their plans as JSON, in order; return them as stored."""
         if not trades:
             return {}
-        columns: dict[str, list[Any]] = {name: [getattr(trade, name) for trade, _ in trades] for name in _FACTS}
+        columns = columns_of(_FACTS, [_facts_of(trade) for trade, _ in trades])
         rows = fetch(self._connection, INSERT, columns | {"exit_plan": [plan for _, plan in trades]})
         return {row[0]: _stored(dict(zip(_COLUMN_NAMES, row, strict=True))) for row in rows}
 
@@ -251,9 +253,7 @@ class TradeRepository:
         """Store the remaining quantity of these locked trades, and the result of closed ones."""
         if not histories:
             return
-        results = [_result(history) for history in histories]
-        columns = dict(zip(_RESULT, map(list, zip(*results, strict=True)), strict=True))
-        send(self._connection, REDUCE, columns)
+        send(self._connection, REDUCE, columns_of(_RESULT, map(_result, histories)))
 
     def _one(self, wanted: Select[Any], trade_id: UUID) -> StoredTrade:
         row = self._connection.execute(wanted).one_or_none()
@@ -295,20 +295,18 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _result(history: TradeHistory) -> Iterator[Any]:
+def _result(history: TradeHistory) -> tuple[Any, ...]:
     trade = history.trade
     if trade.status is TradeStatus.OPEN:
-        return iter((trade.trade_id, trade.open_quantity, *[None] * 6))
+        return (trade.trade_id, trade.open_quantity, *[None] * 6)
     last = history.closures[-1]
-    return iter(
-        (
-            trade.trade_id,
-            0,
-            history.exit_price(),
-            last.exit_reason,
-            history.gross_pnl(),
-            history.charges(),
-            last.closed_at,
-            last.exit_intent_id,
-        )
+    return (
+        trade.trade_id,
+        0,
+        history.exit_price(),
+        last.exit_reason,
+        history.gross_pnl(),
+        history.charges(),
+        last.closed_at,
+        last.exit_intent_id,
     )

@@ -37,7 +37,7 @@ REFUSALS: Final = {
     "doctor": "",
     "check": "",
     "outbox replay": "404 not_parked",
-    "outbox discard": "404 not_parked",
+    "outbox discard": "parked",
     "faults remove": "404",
 }
 """Commands with a possible refusal, and its words: the stack is well, and lacks their subject."""

@@ -89,8 +89,8 @@ def test_a_topic_gives_what_the_worker_would_judge(exitflow: Exitflow, market: M
     market.flush()
     result = exitflow("replay", "--topic", MARKET_TICKS, "--book", market.book, "--format", "json")
     assert _exits(result) == [(INFY, "TARGET", "1010.00"), (TCS, "STOP_LOSS", "3489.00")]
-    assert "left out 1 records without a tick" in result.err
-    assert "left out 1 ticks away from the partition of their symbol" in result.err
+    assert "left out 1 record without a tick" in result.err
+    assert "left out 1 tick away from the partition of their symbol" in result.err
 
 
 def test_the_prices_around_a_time_are_those_of_the_symbol(market: Market) -> None:

@@ -97,7 +97,7 @@ def test_fill_removed_unread_is_retold_and_gap_acknowledged(
         wait_until(lambda: json.loads(reconcile("--dry-run").out)["missing"][0]["remedy"] == "republish", "published")
     remove_records(settings, intents.name, partition, 1)
     with consuming(settings, trade_engine) as health:
-        await_problem(health, "missed 1 records", "exitflow trades reconcile")
+        await_problem(health, "missed 1 record", "exitflow trades reconcile")
         assert stored(trade_engine, trade.trade_id)["status"] == "OPEN"
         done = reconcile()
         assert done.status == 0, done.err

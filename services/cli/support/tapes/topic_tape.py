@@ -19,6 +19,7 @@ from shared.kafka.clients import home_partition, open_admin
 from shared.kafka.consuming import partition_of
 from shared.kafka.record_faults import read_record
 from shared.settings import Settings
+from shared.wording import plural
 
 
 class TopicTape:
@@ -63,10 +64,12 @@ class TopicTape:
     def remarks(self) -> Iterator[str]:
         """Yield notes for a reader about the records left out so far."""
         if self._malformed:
-            yield f"left out {self._malformed} records without a tick, as exit-ticks does; {self._first_malformed}"
+            left_out = plural(self._malformed, "record")
+            yield f"left out {left_out} without a tick, as exit-ticks does; {self._first_malformed}"
         if self._elsewhere:
+            left_out = plural(self._elsewhere, "tick")
             yield (
-                f"left out {self._elsewhere} ticks away from the partition of their symbol: exit-ticks judges "
+                f"left out {left_out} away from the partition of their symbol: exit-ticks judges "
                 "their forwarded copies; if the topic has grown since, say how many it had with --partitions"
             )
 

@@ -188,7 +188,7 @@ def test_an_exit_beyond_its_trade_is_not_executed(
     for intent in (unknown, too_much):
         scenario.expect(intent, IntentStatus.APPROVED)
     note = trades.health.notes()[EXECUTION]
-    assert note == f"2 exits are not executed: trade {unknown.trade_id} is not open"
+    assert note == f"2 exits not executed: trade {unknown.trade_id} is not open"
 
 
 def test_an_exit_not_asked_for_says_so(scenario: OrderScenario, trades: TradeManagement, trade_engine: Engine) -> None:
@@ -202,7 +202,7 @@ def test_an_exit_not_asked_for_says_so(scenario: OrderScenario, trades: TradeMan
     (problem,) = health.problems().items()
     assert problem == (
         CONDITION,
-        f"1 exits wait for a request of trade management, the first of trade {intent.trade_id}",
+        f"1 exit without a request of trade management, the first of trade {intent.trade_id}",
     )
     assert scenario.intent(intent).error_code == AWAITS_TRADE_MANAGEMENT
     trades.execute()

@@ -115,7 +115,7 @@ def test_a_removed_unread_trade_is_a_gap_until_acknowledged(settings: Settings, 
     remove_records(settings, market.trades, market.partition(), 2)
     for _ in range(2):  # a restart does not forget it
         with running_worker(settings, ready=False) as worker:
-            _await_problem(worker, f"missed 1 records of {market.trades}", "exitflow gaps acknowledge exit-ticks")
+            _await_problem(worker, f"missed 1 record of {market.trades}", "exitflow gaps acknowledge exit-ticks")
             book.await_trades(2)
     with book.engine.begin() as connection:
         assert len(ConsumerGaps(connection, "exit-ticks").acknowledge(Act("ops-desk", "published again"))) == 1
