@@ -113,6 +113,6 @@ def _show(planned: Plan, as_json: bool, *, dry_run: bool) -> None:
         return
     show_table(_COLUMNS, ([each.key, each.first, each.last, each.events] for each in planned.keys[:KEYS_SHOWN]))
     if len(planned.keys) > KEYS_SHOWN:
-        print(f"and {len(planned.keys) - KEYS_SHOWN} more keys; --json shows all")
+        print(f"and {plural(len(planned.keys) - KEYS_SHOWN, 'more key')}; --json shows all")
     if planned.missing:
         show_table(("key", "first", "last", "why"), ([m.key, m.first, m.last, m.why] for m in planned.missing))

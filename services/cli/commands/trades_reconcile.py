@@ -69,8 +69,9 @@ def reconcile(
         raise Conflict(f"missing on one side: {plural(len(left), 'fill')}, {_unrepairable(left)} to be decided by hand")
     if unknown:
         raise Conflict(
-            f"trade management does not know {len(unknown)} open trades of the exit side: was its database restored? "
-            "Restore a newer backup, or close these positions at the broker and compare its books"
+            f"trade management does not know {plural(len(unknown), 'open trade')} of the exit side: "
+            "was its database restored? Restore a newer backup, or close these positions at the broker and compare "
+            "its books"
         )
 
 

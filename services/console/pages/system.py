@@ -19,6 +19,7 @@ from services.console.standstill import Standing
 from services.console.wording import KILL_SWITCH_SENTENCES, ROLLOUT_SENTENCES
 from shared.clock import trading_day
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
+from shared.wording import plural
 
 router = APIRouter(prefix="/system")
 
@@ -123,7 +124,7 @@ async def kill_switch(request: Request, context: Context, form: OperatorForm) ->
     async def act(reason: str) -> str:
         done = await context.exit_api.put(form.session.token, "/kill-switch", {"mode": mode, "reason": reason})
         late = len(done["on_their_way"])
-        left = f" {late} orders were handed over before; they may still reach the broker." if late else ""
+        left = f" {plural(late, 'order')} handed over before may still reach the broker." if late else ""
         return f"The kill switch is {done['mode']}.{left}"
 
     return await carry_out(request, context, form, _kill_switch(mode), act)

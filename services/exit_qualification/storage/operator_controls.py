@@ -20,6 +20,7 @@ from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 from shared.errors import Conflict, NotFound
 from shared.postgres.audit import Act, audit
 from shared.postgres.hot_path import Answer, ask, fetch
+from shared.wording import plural
 
 IDENTITY = ("broker", "account", "root_url")
 """Fields that determine the books with a user broker's orders and fills."""
@@ -201,7 +202,7 @@ class SwitchRepository:
         if not intents:
             return
         message = (
-            f"{intents} orders of {user_broker_id} are at the broker or ended short today: "
+            f"{plural(intents, 'order')} of {user_broker_id} at the broker or ended short today: "
             f"{', '.join(IDENTITY)} must stay"
         )
         if counted.without_order and not orders_not_sent:

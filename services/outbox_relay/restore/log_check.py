@@ -23,6 +23,7 @@ from services.outbox_relay.shards.server_identity import refuse_foreign_progress
 from shared.clock import Clock
 from shared.errors import Conflict, Unavailable, first_line
 from shared.settings import Settings
+from shared.wording import plural
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ def _columns(events: Sequence[NumberedEvent]) -> dict[str, Any]:
 def _describe(unknown: Sequence[NumberedEvent]) -> str:
     first = unknown[0]
     return (
-        f"Kafka has at least {len(unknown)} events unknown to this database, e.g. {first.topic} key "
+        f"Kafka has at least {plural(len(unknown), 'event')} unknown to this database, e.g. {first.topic} key "
         f"{first.key} sequence {first.sequence}: it was restored, or a standby took over without its last "
         "transactions; stop the services, then restore a newer backup or run `exitflow outbox catch-up --dry-run`"
     )

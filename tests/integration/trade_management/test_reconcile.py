@@ -131,4 +131,4 @@ def test_open_trade_known_only_to_exit_side_is_named(
             admin.execute(JUDGED, [trade_id])
     ended = reconcile("--dry-run")
     assert (ended.status, json.loads(ended.out)["unknown_trades"]) == (1, [str(unknown)])
-    assert "does not know 1 open trades" in ended.err
+    assert "does not know 1 open trade of" in ended.err

@@ -13,6 +13,7 @@ from services.replay.player import Played
 from services.replay.report import EXIT_COLUMNS, compare, document, exit_row, open_row, total_row, totals
 from services.replay.verify import Verified, verification
 from services.trade_management.domain.shipped_charges import SHIPPED_FROM
+from shared.wording import plural
 
 _MOST_DIFFERENCES: Final = 20
 _TABLE_COLUMNS: Final = tuple(name for name in EXIT_COLUMNS if name not in ("leg", "detected_at", "detected_price"))
@@ -53,7 +54,7 @@ def _say_estimates(played: Sequence[Played]) -> None:
     if first.ticks == 0:
         note("no tick is of a symbol of the book" if first.others else "no ticks were read")
     if first.stale:
-        note(f"{first.stale} ticks are older than the one before them and have no effect")
+        note(f"{plural(first.stale, 'tick')} without effect: older than the one before")
     if any(each.trade.entered_on < SHIPPED_FROM for each in first.exits):
         note(f"charges before {SHIPPED_FROM} are estimated with its rates")
 
