@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from bench.relay.figures import Figures, short
+from bench.svg import bar, document, text, upright
 
 WIDTH, ROW, TOP = 1080, 34, 64
 NAMES, BARS, GAP = 190, 430, 60
@@ -24,31 +24,28 @@ def plot(figures: Sequence[Figures]) -> str:
     height = TOP + ROW * len(figures) + 30
     highest = max([one.steady_per_s or 0 for one in figures], default=0) or 1
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        f"<title>Outbox relays: drain rate and latency</title><style>{_STYLE}</style>",
-        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-        _text(NAMES, 24, "Drain, events/s", "title"),
-        _text(NAMES, 42, "pale: while an old transaction is open", "small"),
-        _text(NAMES + BARS + GAP, 24, "Commit to readable at 1,000/s, ms: p50 to p99", "title"),
+        text(NAMES, 24, "Drain, events/s", "title"),
+        text(NAMES, 42, "pale: while an old transaction is open", "small"),
+        text(NAMES + BARS + GAP, 24, "Commit to readable at 1,000/s, ms: p50 to p99", "title"),
         *_grid(height),
     ]
     for place, one in enumerate(figures):
         parts += _row(one, TOP + place * ROW, highest)
-    return "\n".join([*parts, "</svg>", ""])
+    return document(WIDTH, height, "Outbox relays: drain rate and latency", _STYLE, parts)
 
 
 def _row(one: Figures, y: float, highest: float) -> Iterator[str]:
     kind = _kind(one.name)
-    yield _text(NAMES - 10, y + 15, one.name, "", anchor="end")
+    yield text(NAMES - 10, y + 15, one.name, "", anchor="end")
     if one.steady_per_s is None:
-        yield _text(NAMES, y + 15, "failed", "small")
+        yield text(NAMES, y + 15, "failed", "small")
     else:
         width = (BARS - 70) * one.steady_per_s / highest
-        yield f'<rect class="{kind}" x="{NAMES}" y="{y}" width="{width:.1f}" height="14" rx="2"/>'
-        yield _text(NAMES + width + 6, y + 12, short(one.steady_per_s), "small")
+        yield bar(NAMES, y, width, 14, kind)
+        yield text(NAMES + width + 6, y + 12, short(one.steady_per_s), "small")
     if one.held_per_s is not None:
         width = (BARS - 70) * one.held_per_s / highest
-        yield f'<rect class="{kind} held" x="{NAMES}" y="{y + 16}" width="{width:.1f}" height="6" rx="2"/>'
+        yield bar(NAMES, y + 16, width, 6, f"{kind} held")
     if one.at_rate is not None:
         yield from _range(one, y, kind)
 
@@ -60,17 +57,17 @@ def _range(one: Figures, y: float, kind: str) -> Iterator[str]:
     yield f'<line class="range" stroke="{colour}" x1="{low:.1f}" y1="{y + 8}" x2="{high:.1f}" y2="{y + 8}"/>'
     words = f"{short(one.at_rate.p50_ms)} to {short(one.at_rate.p99_ms)}{' (behind)' if one.at_rate.behind else ''}"
     if low > _x(DECADES[1]) - ROOM_FOR_WORDS:
-        yield _text(high, y + 24, words, "small", anchor="end")
+        yield text(high, y + 24, words, "small", anchor="end")
     else:
-        yield _text(low, y + 24, words, "small")
+        yield text(low, y + 24, words, "small")
 
 
 def _grid(height: float) -> Iterator[str]:
     decades = range(round(math.log10(DECADES[0])), round(math.log10(DECADES[1])) + 1)
     for decade in decades:
         x = _x(10.0**decade)
-        yield f'<line class="grid" x1="{x:.1f}" y1="{TOP - 10}" x2="{x:.1f}" y2="{height - 20}"/>'
-        yield _text(x, height - 6, f"{10.0**decade:g}", "small", anchor="middle")
+        yield upright(x, TOP - 10, height - 20, "grid")
+        yield text(x, height - 6, f"{10.0**decade:g}", "small", anchor="middle")
 
 
 def _x(value_ms: float) -> float:
@@ -84,7 +81,3 @@ def _kind(name: str) -> str:
     if name.startswith("exitflow"):
         return "ours"
     return "ceiling" if name.startswith("ceiling") else "other"
-
-
-def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'

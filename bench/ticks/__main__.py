@@ -25,6 +25,7 @@ from bench.ticks.market import Mood, steps
 from bench.ticks.nautilus import MOST_TRADES, nautilus_us
 from bench.ticks.page import Part, Row, page
 from bench.ticks.place import ROOT, Places, fill_book
+from bench.ticks.plot import plot
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
 from shared.runtime.stopping import exit_on_sigterm
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     output.mkdir(parents=True, exist_ok=True)
     (output / "ticks.md").write_text(page(rows, found, arguments))
+    (output / "ticks.svg").write_text(plot(rows))
     progress.print(f"written: {output / 'ticks.md'}")
     return 0
 
@@ -104,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--mood", type=_list_of(Mood), metavar="MOOD,...", help=f"some of {', '.join(Mood)}")
     parser.add_argument("--trades", type=_list_of(int), metavar="N,...", help="other numbers of open trades")
-    parser.add_argument("--output", type=Path, help="folder for ticks.md (docs/benchmarks)")
+    parser.add_argument("--output", type=Path, help="folder for ticks.md and ticks.svg (docs/benchmarks)")
     parser.add_argument(
         "--smoke", action="store_true", help="a tiny run, into a temporary folder, to see that it works"
     )

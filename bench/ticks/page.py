@@ -51,6 +51,8 @@ _HEAD = """# The tick worker, measured
 Written by `{command}`. One run, one PostgreSQL and one Apache Kafka, 1,000 symbols, 12 partitions, lz4. How:
 [README](README.md#the-tick-worker-ticksmd).
 
+![Cost of a tick, pace, bursts and latency](ticks.svg)
+
 """
 
 
@@ -62,6 +64,11 @@ class Row:
     what: str
     trades: int
     figures: Mapping[str, float]
+
+    @property
+    def is_ours(self) -> bool:
+        """Return True unless another program or a bare loop was measured."""
+        return not self.what.startswith(("naive", "nautilus", "bare", "echo"))
 
 
 def page(rows: Sequence[Row], conditions: Mapping[str, str], arguments: Sequence[str]) -> str:

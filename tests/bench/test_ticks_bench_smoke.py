@@ -18,7 +18,7 @@ def test_a_tiny_run_measures_everything_and_writes_its_page(tmp_path: Path) -> N
     argv = [sys.executable, "-m", "bench.ticks", "--smoke", "--output", str(tmp_path)]
     answer = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert answer.returncode == 0, answer.stderr
-    lines = (tmp_path / "ticks.md").read_text().splitlines()
+    lines, plot = (tmp_path / "ticks.md").read_text().splitlines(), (tmp_path / "ticks.svg").read_text()
     for row in (
         "evaluation alone, volatile",
         "naive loop, volatile",
@@ -29,3 +29,4 @@ def test_a_tiny_run_measures_everything_and_writes_its_page(tmp_path: Path) -> N
         "tick to readable intent",
     ):
         assert any(line.startswith(f"| {row} |") for line in lines), row
+        assert f">{row}, " in plot or row.startswith("bare"), row
