@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
+
+import msgspec
 
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
@@ -28,11 +29,10 @@ class CancelReason(StrEnum):
     WITHDRAWN = "WITHDRAWN"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExitIntent:
+class ExitIntent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A row of `exit_intents` as it was read; a change is written only against the `version` read.
 
-    Prices in rupees, times aware and UTC.
+    Prices in rupees, times aware and UTC. A burst makes thousands, and a frozen dataclass takes six times as long.
 
     Attributes
     ----------

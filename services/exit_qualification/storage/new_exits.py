@@ -15,7 +15,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from shared.postgres.hot_path import Sent, send
 
 _SIGNAL_NAMES = ", ".join(field.name for field in fields(ExitSignal))
-_FIELDS = [field for field in fields(ExitIntent) if field.name != "gates"]
+_FIELDS = [field for field in msgspec.structs.fields(ExitIntent) if field.name != "gates"]
 _REQUIRED = [field.name for field in _FIELDS if field.default is not None]
 _OPTIONAL = [field.name for field in _FIELDS if field.default is None]
 _NAMES = ", ".join([*_REQUIRED, *_OPTIONAL])

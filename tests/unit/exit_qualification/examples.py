@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from services.exit_qualification.domain.gates.gate_input import GateInput
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -73,7 +75,7 @@ def exit_request(**changes: Any) -> GateInput:
 
 def intent(**changes: Any) -> ExitIntent:
     """An approved intent for 100, not sent yet, but for the changes."""
-    return replace(APPROVED_INTENT, **changes)
+    return msgspec.structs.replace(APPROVED_INTENT, **changes)
 
 
 def sent_intent(status: IntentStatus, **changes: Any) -> ExitIntent:

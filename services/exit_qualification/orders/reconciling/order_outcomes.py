@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
+
+import msgspec
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_fill import ExitFill
@@ -201,5 +203,5 @@ def _emit_filled(uow: UnitOfWork, before: ExitIntent, filled: ExitIntent, fills:
 
 def _placed_before(filled: ExitIntent) -> ExitIntentPlaced:
     """Return the event of the acceptance of an order already recorded as filled."""
-    placed = replace(filled, status=IntentStatus.PLACED, filled_quantity=0, average_price=None)
+    placed = msgspec.structs.replace(filled, status=IntentStatus.PLACED, filled_quantity=0, average_price=None)
     return intent_events.placed(placed, filled.placed_at or filled.updated_at)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from services.exit_qualification import intent_events
@@ -254,7 +254,7 @@ def _within(intent: ExitIntent, fills: list[Fill], most: int) -> tuple[ExitInten
     if intent.filled_quantity <= most:
         return intent, fills
     shares = told(fills, most)
-    return replace(intent, **_filled_so_far(shares)), shares
+    return msgspec.structs.replace(intent, **_filled_so_far(shares)), shares
 
 
 def _filled_so_far(fills: list[Fill]) -> dict[str, Any]:

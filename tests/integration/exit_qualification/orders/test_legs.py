@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import product
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -176,7 +177,7 @@ def test_an_intent_cannot_be_raised_beyond_the_trade(scenario: OrderScenario) ->
     with scenario.engine.connect() as connection:
         ExitIntentRepository(connection).update(leg, quantity=75)
         with pytest.raises(IntegrityError, match="more than its quantity"):
-            ExitIntentRepository(connection).update(replace(leg, version=2), quantity=76)
+            ExitIntentRepository(connection).update(msgspec.structs.replace(leg, version=2), quantity=76)
 
 
 def _insert(scenario: OrderScenario, model: ExitIntent, trade_id: UUID, leg: int, quantity: int) -> str:
@@ -189,7 +190,7 @@ def _insert(scenario: OrderScenario, model: ExitIntent, trade_id: UUID, leg: int
             ),
             {"signal_id": signal_id, "trade_id": trade_id, "leg": leg},
         )
-        intent = replace(
+        intent = msgspec.structs.replace(
             model,
             intent_id=intent_id,
             signal_id=signal_id,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 
@@ -203,7 +204,9 @@ def test_outcomes_of_many_accounts_cost_as_many_statements_as_one(
 def test_an_outcome_that_is_out_of_date_is_left_out(accounts: OrderScenario, broker: ScriptedBroker) -> None:
     broker.price(SYMBOL, "1010")
     first, second = (accounts.placed(user_broker_id=name) for name in ACCOUNTS[:2])
-    outdated = replace(filled_outcome(accounts, broker, first), intent=replace(first, version=first.version - 1))
+    outdated = replace(
+        filled_outcome(accounts, broker, first), intent=msgspec.structs.replace(first, version=first.version - 1)
+    )
     recorded = accounts.outcomes.record([outdated, filled_outcome(accounts, broker, second)])
     assert [intent.intent_id for intent in recorded] == [second.intent_id]
     accounts.expect(first, IntentStatus.PLACED)

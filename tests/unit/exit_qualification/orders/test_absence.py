@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
@@ -52,7 +53,7 @@ def test_silence_needs_a_second_absence_after_the_gap() -> None:
 def test_a_refusal_needs_two_reads_because_books_lag() -> None:
     terms, first = replace(TERMS, refusal_gap=timedelta(seconds=20)), NOON + MOMENT
     assert judge_absence(order_of(REFUSED), first, terms, KITE_DAY) is Absence.FIRST
-    absent = replace(REFUSED, absent_since=first)
+    absent = msgspec.structs.replace(REFUSED, absent_since=first)
     assert judge_absence(order_of(absent), first + terms.refusal_gap - MOMENT, terms, KITE_DAY) is Absence.NOTHING
     assert judge_absence(order_of(absent), first + terms.refusal_gap, terms, KITE_DAY) is Absence.REFUSED
 
@@ -67,7 +68,7 @@ def test_accepted_order_seen_until_end_of_day_ended_then(status: IntentStatus) -
 def test_accepted_order_with_possible_unseen_fill_needs_two_reads(seen_at: datetime | None) -> None:
     intent, next_day = sent_intent(IntentStatus.PLACED, claimed_until=CLAIMED_UNTIL), NOON + timedelta(days=1)
     assert judge_absence(order_of(intent), next_day, TERMS, KITE_DAY, seen_at) is Absence.FIRST
-    absent, second = order_of(replace(intent, absent_since=next_day)), next_day + TERMS.absence_gap
+    absent, second = order_of(msgspec.structs.replace(intent, absent_since=next_day)), next_day + TERMS.absence_gap
     assert judge_absence(absent, second - MOMENT, TERMS, KITE_DAY, seen_at) is Absence.NOTHING
     assert judge_absence(absent, second, TERMS, KITE_DAY, seen_at) is Absence.DAY_ENDED_UNSEEN
 
@@ -82,7 +83,7 @@ def test_absence_across_book_boundaries_proves_nothing(hour: int, minute: int) -
     boundary = NOON.replace(hour=hour, minute=minute)
     sent_at = boundary - timedelta(minutes=10)
     intent = sent_intent(IntentStatus.UNKNOWN, claimed_until=sent_at)
-    sent_then = replace(intent, submitted_at=sent_at)
+    sent_then = msgspec.structs.replace(intent, submitted_at=sent_at)
     assert judge_absence(order_of(sent_then), boundary - MOMENT, TERMS, KITE_DAY) is Absence.FIRST
     assert judge_absence(order_of(sent_then), boundary, TERMS, KITE_DAY) is Absence.BOOKS_ARE_NEW
 
