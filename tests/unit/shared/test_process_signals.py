@@ -81,4 +81,5 @@ def test_waiting_main_thread_takes_no_cpu_time_for_looks() -> None:
     threading.Timer(0.5, stop.set).start()
     switches = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
     assert stop.wait()
-    assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - switches <= 2
+    # One wait, and a few of the interpreter's lock on a busy machine; looks every 50 ms would be ten.
+    assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - switches <= 5
