@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from msgspec import Struct
+
 from shared.contracts.events import Event
 
 E = TypeVar("E", bound=Event)
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(Struct, frozen=True):
     """An event of a transaction.
 
     Attributes

@@ -54,8 +54,9 @@ class SignatureText(NamedTuple):
         if found is None:
             raise ValueError("it has neither of the two forms")
         key_id, alone, index, grouped = found.groups()
-        raw = a2b_base64(alone or grouped)
-        if _base64(raw) != (alone or grouped):
+        written = alone or grouped
+        raw = a2b_base64(written)
+        if written.endswith("=") and _base64(raw) != written:  # without padding every bit is used
             raise ValueError("unused bits of its base64 are set")
         made = cls(key_id, raw[:SIGNATURE_BYTES], int(index or 0), raw[SIGNATURE_BYTES:])
         if made.place >> (len(made.path) // DIGEST_BYTES):

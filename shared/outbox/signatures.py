@@ -78,8 +78,10 @@ class SignedParts(NamedTuple):
     def to_bytes(self) -> bytes:
         """Return the signed bytes: after `DOMAIN` each part with its length before it, four bytes big-endian."""
         *texts, payload = self
-        parts = [*map(str.encode, texts), payload]
-        return DOMAIN + b"".join([_length(len(part)) + part for part in parts])
+        signed = [DOMAIN]
+        for part in (*map(str.encode, texts), payload):
+            signed += (_length(len(part)), part)
+        return b"".join(signed)
 
 
 _length: Final = Struct(">I").pack

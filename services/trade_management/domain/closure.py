@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.trade_management.domain import charges
 from services.trade_management.domain.charges import ChargeSchedule, Lines
@@ -25,8 +27,7 @@ from shared.contracts.vocabulary import ExitReason, Leg, ProductType, TradeStatu
 from shared.money import to_price
 
 
-@dataclass(frozen=True, slots=True)
-class Closure:
+class Closure(Struct, frozen=True):
     """Closure of a part of a trade or, with `final`, the rest, by fills of one intent. Money in rupees.
 
     Attributes
@@ -54,12 +55,11 @@ class Closure:
     final: bool
     closed_at: datetime
     charged_as: ProductType
-    lines: Mapping[Leg, Lines] = field(default_factory=dict)
+    lines: Mapping[Leg, Lines] = {}
     target_leg: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TradeHistory:
+class TradeHistory(Struct, frozen=True):
     """Trade with all its closures so far; `fills` includes late ones."""
 
     trade: Trade
@@ -104,8 +104,7 @@ class TradeHistory:
         return net_pnl(self.gross_pnl(), self.charges())
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(Struct, frozen=True):
     """Changes caused by a report of fills.
 
     Attributes

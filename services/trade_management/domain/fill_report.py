@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 from uuid import UUID
+
+from msgspec import Struct
 
 from services.trade_management.domain.fills import Fill, total_quantity
 from services.trade_management.domain.trade import MOST_VALUE, Trade
 from shared.contracts.vocabulary import Direction
 
 
-@dataclass(frozen=True, slots=True)
-class FillReport:
+class FillReport(Struct, frozen=True):
     """All fills of one intent so far, from one event.
 
     Attributes

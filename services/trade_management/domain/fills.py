@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.contracts.vocabulary import ExitReason
 from shared.money import to_price
@@ -21,8 +23,7 @@ OrderId = tuple[UUID, str]
 """Key of an exit order: (intent_id, broker_order_id)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Struct, frozen=True):
     """One execution of an exit order. The price is in rupees; `trading_day` is derived from `filled_at`.
 
     Attributes

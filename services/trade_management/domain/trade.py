@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from msgspec import Struct
+
 from shared.contracts.exchanges import DELIVERY_EXCHANGES, DERIVATIVE_EXCHANGES
 from shared.contracts.vocabulary import ChargesStatus, Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import Conflict, InvalidInput
@@ -86,8 +88,7 @@ class Plan(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Struct, frozen=True):
     """Entered position. Prices in rupees; the direction is stored at opening and never derived later.
 
     Attributes
@@ -121,8 +122,7 @@ class Trade:
         return self.entry_price * self.quantity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTrade(Trade):
+class StoredTrade(Trade, frozen=True, kw_only=True):
     """Trade with its plan and its result, as it was read; the result is None until the trade is closed.
 
     Attributes

@@ -110,11 +110,12 @@ def amount(told: Amount, field: str) -> Decimal:
 
 def _check(event: FillEvent) -> None:
     """Judge what is not for closures too: a record that breaks the contract is not believed in part."""
-    instants = [event.occurred_at, event.placed_at, *(fill.filled_at for fill in event.fills)]
+    instants = [event.occurred_at, event.placed_at, *[fill.filled_at for fill in event.fills]]
     if isinstance(event, Filled):
         instants.append(event.filled_at)
-    if not all(instant is None or 1970 <= instant.year < 2200 for instant in instants):
-        raise MalformedMessage("a time is not between 1970 and 2199")
+    for instant in instants:
+        if instant is not None and not 1970 <= instant.year < 2200:
+            raise MalformedMessage("a time is not between 1970 and 2199")
     if event.average_price is not None:
         amount(event.average_price, "average_price")
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from services.trade_management.domain.charges import (
     ChargeSchedule,
@@ -144,7 +145,7 @@ def test_separate_orders_are_charged_in_full_and_share_the_entry(
     position: tuple[Direction, ProductType, int], entry: Decimal, split: list[tuple[int, Decimal]]
 ) -> None:
     opened, fills = _opened(position, entry, split)
-    bookings = book_each(opened, [replace(each, intent_id=new_id()) for each in fills])
+    bookings = book_each(opened, [structs.replace(each, intent_id=new_id()) for each in fills])
     closures = [booking.closure for booking in bookings if booking.closure]
     side = Side.BUY if opened.direction is Direction.LONG else Side.SELL
     other = Side.SELL if side is Side.BUY else Side.BUY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from services.trade_management.domain.fills import new_fills, taken
 from tests.unit.trade_management.examples import fill

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.trade_management.domain.fill_report import FillReport, contradiction
 from services.trade_management.domain.fills import Fill
