@@ -102,7 +102,8 @@ class BookedTrade:
         if not self.at_first_tick:
             return self
         at = EPOCH + timedelta(milliseconds=at_ms)
-        return replace(self, trade=replace(self.trade, entered_at=at, entered_on=trading_day(at)), at_first_tick=False)
+        trade = msgspec.structs.replace(self.trade, entered_at=at, entered_on=trading_day(at))
+        return replace(self, trade=trade, at_first_tick=False)
 
 
 def read_book(file: Path, plan: ExitPlan | None = None) -> list[BookedTrade]:
