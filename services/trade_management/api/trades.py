@@ -85,7 +85,8 @@ def change_exit_plan(
     A given rule replaces the old one whole, null removes it, and others stay. A changed trailing stop keeps its best
     price; a new one starts at the better of entry and last price, and a break-even stop not armed yet counts from there
     too. `If-Match` names the plan's version.
-    A rule already met at the last price is answered 409 `would_exit_now`, unless `allow_immediate` is set.
+    A rule already met at the last price is answered 409 `would_exit_now`, unless `allow_immediate` is set. Best prices
+    and bricks since entry are known to exit-ticks alone: a changed rule that they already meet exits at once.
     """
     with context.unit_of_work() as uow:
         symbol = TradeRepository(uow.connection).get(trade_id).symbol
