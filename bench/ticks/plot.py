@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.svg import bar, document, text, upright
-from bench.ticks.page import Part, Row
+from bench.ticks.page import TITLES, Part, Row
 
 WIDTH, NAMES, BARS = 980, 300, 560
 HEAD, LINE, FOOT = 46, 24, 26
@@ -38,13 +38,14 @@ def _figures(first: str, last: str) -> Callable[[Row], Span | None]:
 
 
 PANELS = {
-    Part.ALONE: Panel("Evaluation alone: CPU µs of a tick", _figure("cpu_us"), logarithmic=True),
-    Part.DRAIN: Panel("Kafka to verdict: pace, as a share of the bare consume loop", _figure("of_bare"), (0.5,)),
-    Part.BURST: Panel(
-        "One tick exits 10,000 trades: seconds to the first and the last", _figures("first_s", "last_s"), (2,)
-    ),
+    Part.ALONE: Panel(f"{TITLES[Part.ALONE]}: CPU µs of a tick", _figure("cpu_us"), logarithmic=True),
+    Part.DRAIN: Panel(f"{TITLES[Part.DRAIN]}: pace, as a share of the bare consume loop", _figure("of_bare"), (0.5,)),
+    Part.BURST: Panel(f"{TITLES[Part.BURST]}: seconds to the first and the last", _figures("first_s", "last_s"), (2,)),
     Part.LATENCY: Panel(
-        "Tick to readable record: ms, p50 to p99", _figures("p50_ms", "p99_ms"), (10, 30), logarithmic=True
+        f"{TITLES[Part.LATENCY]}: ms to the readable record, p50 to p99",
+        _figures("p50_ms", "p99_ms"),
+        (10, 30),
+        logarithmic=True,
     ),
 }
 
@@ -73,7 +74,7 @@ class Axis:
         return NAMES + BARS * share
 
     def marks(self) -> list[float]:
-        """Return the decades, or both ends."""
+        """Return the decades, or the beginning."""
         if not self.logarithmic:
             return [self.low]
         return [10.0**decade for decade in range(round(math.log10(self.low)), round(math.log10(self.high)) + 1)]

@@ -12,7 +12,14 @@ from services.cli.commands import outbox_catch_up as outbox_catch_up_command
 from services.cli.commands import outbox_rebase as outbox_rebase_command
 from services.cli.commands import outbox_republish as outbox_republish_command
 from services.cli.support.api_client import ApiClient, Json
-from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.command_line import (
+    AsJson,
+    DataDir,
+    ReasonUnlessDryRun,
+    examples,
+    needed_reason,
+    new_app,
+)
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
 from shared.errors import NotFound
@@ -51,7 +58,6 @@ Outbox = Annotated[
     WhichOutbox, typer.Option("--outbox", help="exit: of the exits; trade: of the trades.", case_sensitive=False)
 ]
 Reason = Annotated[str, typer.Option(help="Why; audited.")]
-ReasonUnlessDryRun = Annotated[str | None, typer.Option("--reason", help="Why; audited. Needed unless --dry-run.")]
 Shard = Annotated[int, typer.Argument(help="The shard's number.", min=0, max=63)]
 
 
@@ -116,8 +122,7 @@ def replay(
         found = f"{plural(len(events), 'event')} of {plural(keys, 'key')}"
         _show_parked(events, f"to send: {found}, each key in order; rejected ones stay parked", as_json)
         return
-    _require(reason)
-    body = {"topic": topic, "key": key, "event_id": event, "reason": reason}
+    body = {"topic": topic, "key": key, "event_id": event, "reason": needed_reason(reason)}
     _act(outbox, "/outbox/parked/replay", body, data_dir, as_json)
 
 
@@ -139,8 +144,8 @@ def discard(
         title = f"to discard: number {number}, once earlier ones of its key are decided; later ones stay parked"
         _show_parked(events, title, as_json)
         return
-    _require(reason)
-    _act(outbox, "/outbox/parked/discard", {"event_id": event_id, "reason": reason}, data_dir, as_json)
+    body = {"event_id": event_id, "reason": needed_reason(reason)}
+    _act(outbox, "/outbox/parked/discard", body, data_dir, as_json)
 
 
 @app.command("pause", epilog=examples('outbox pause 17 --reason "consumer in trouble"'))
@@ -184,11 +189,6 @@ def _show_parked(events: list[Json], title: str | None, as_json: bool) -> None:
         show_json(events)
     else:
         show_table(_PARKED_COLUMNS, ([each.get(column) for column in _PARKED_COLUMNS] for each in events), title=title)
-
-
-def _require(reason: str | None) -> None:
-    if not reason:
-        raise typer.BadParameter("pass --reason; it is stored in the audit log")
 
 
 def _act(outbox: WhichOutbox, path: str, body: Json, data_dir: Path | None, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.commands.outbox_rebase import OUTBOXES, OutboxDatabase, outbox_connection
-from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.command_line import AsJson, DataDir, ReasonUnlessDryRun, examples, needed_reason
 from services.cli.support.connection import Target
 from services.cli.support.database_urls import service_databases
 from services.cli.support.kafka_check import require_kafka
@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def catch_up_command(
-    reason: Annotated[str | None, typer.Option(help="Why; audited. Needed unless --dry-run.")] = None,
+    reason: ReasonUnlessDryRun = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show the keys behind Kafka.")] = False,
     publish_new: Annotated[
         bool,
@@ -52,8 +52,7 @@ def catch_up_command(
     to the database; afterwards compare both sides with `exitflow trades reconcile` and `exitflow check`. With
     EXITFLOW_EXIT_EVENT_KEYS and EXITFLOW_TRADE_EVENT_KEYS only events signed by these keys count.
     """
-    if reason is None and not dry_run:
-        raise typer.BadParameter("pass --reason; it is stored in the audit log")
+    why = None if dry_run else needed_reason(reason)
     databases = service_databases(data_dir)
     settings = require_kafka(Target.choose(data_dir).settings())
     rows = []
@@ -61,9 +60,9 @@ def catch_up_command(
         rows += [{"outbox": outbox.name, **asdict(each)} for each in found.behind]
         if not publish_new:
             found.refuse_sequences_given_again()
-        if reason is not None and not dry_run:
+        if why is not None:
             with outbox_connection(databases, outbox) as connection:
-                catch_up(connection, found, "cli", reason, accept=publish_new)
+                catch_up(connection, found, "cli", why, accept=publish_new)
         _report(outbox, len(found.behind), dry_run=dry_run)
     if as_json:
         show_json(rows)

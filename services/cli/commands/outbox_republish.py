@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.commands.outbox_rebase import OUTBOXES, OutboxDatabase, outbox_connection
-from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.command_line import AsJson, DataDir, ReasonUnlessDryRun, examples, needed_reason
 from services.cli.support.connection import Target
 from services.cli.support.database_urls import service_databases
 from services.cli.support.kafka_check import require_kafka
@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 def republish_command(
     topic: Annotated[str, typer.Option(help="Topic of the events to publish again.")],
-    reason: Annotated[str | None, typer.Option(help="Why; audited. Needed unless --dry-run.")] = None,
+    reason: ReasonUnlessDryRun = None,
     key: Annotated[list[str] | None, typer.Option(help="Only this key; may be repeated.", show_default="all")] = None,
     since: Annotated[
         str | None,
@@ -71,10 +71,9 @@ def republish_command(
             planned.refuse_gaps()
         if dry_run:
             return
-        if reason is None:
-            raise typer.BadParameter("pass --reason; it is stored in the audit log")
+        why = needed_reason(reason)
         require_kafka(settings)
-        audit(connection, what, planned, "cli", reason)
+        audit(connection, what, planned, "cli", why)
         sent = republish(connection, settings, what, lambda done, position: _progress(done, planned, position))
     note(f"published {plural(sent, 'event')} of {what.topic} again")
     _show(planned, as_json, dry_run=False)

@@ -52,7 +52,7 @@ def create(
     else:
         print(f"made {len(made)} of {plural(len(names), 'topic')}" + (f": {', '.join(made)}" if made else ""))
     if with_users:
-        allow_users(data_dir, as_json)
+        _allow_users(settings, as_json)
 
 
 @app.command("acls", epilog=examples("topics acls"))
@@ -62,7 +62,10 @@ def allow_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     Needs an administrator's EXITFLOW_KAFKA_USERNAME. EXITFLOW_KAFKA_USERS holds the passwords of the users to create;
     other users only get their rights. Repeating it is harmless.
     """
-    settings = require_kafka(Target.choose(data_dir).settings())
+    _allow_users(require_kafka(Target.choose(data_dir).settings()), as_json)
+
+
+def _allow_users(settings: Settings, as_json: bool) -> None:
     passwords = _passwords(settings)
     wanted = acls(TopicNames(settings.kafka_topic_prefix), settings.kafka_consumer_prefix)
     admin = open_admin(settings)

@@ -28,6 +28,8 @@ IdempotencyKey = Annotated[
     typer.Option("--key", help="Idempotency-Key to send; a new one by default. Repeat it to retry safely."),
 ]
 
+ReasonUnlessDryRun = Annotated[str | None, typer.Option("--reason", help="Why; audited. Needed unless --dry-run.")]
+
 
 def needed_reason(reason: str | None) -> str:
     """Return the reason given for a change.

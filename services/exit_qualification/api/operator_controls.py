@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Path
 
 from services.exit_qualification.api.context import Context
-from services.exit_qualification.api.views import (
+from services.exit_qualification.api.control_views import (
     BrokerList,
     BrokerView,
     KillSwitchAnswer,

@@ -11,9 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.exit_qualification.domain.gates.gate import Verdict
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ACCEPTED
-from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.resolution import Resolution
-from services.exit_qualification.orders.brokers.registry import Broker
 from services.exit_qualification.storage.execution_requests import MOST_IN_REQUEST
 from services.exit_qualification.storage.trade_holds import MOST_HELD
 from shared.contracts.exits import ErrorDetail, Fill, Timestamp
@@ -22,16 +20,16 @@ from shared.contracts.vocabulary import (
     Direction,
     ExitReason,
     IntentStatus,
-    KillSwitchMode,
     ProductType,
-    RolloutMode,
 )
 from shared.exit_rules.prices import Price
 from shared.http.fields import NO_NUL, Reason
 from shared.money import Money
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Request body: unknown fields are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -144,7 +142,7 @@ class PendingPage(IntentPage):
     counts: PendingCountsView | None = Field(description="null unless asked for")
 
 
-class ManualExit(_Body):
+class ManualExit(Body):
     """Operator's exit of a trade."""
 
     trade_id: UUID
@@ -157,7 +155,7 @@ class ManualExit(_Body):
 BrokerId = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL)]
 
 
-class ResolvedFill(_Body):
+class ResolvedFill(Body):
     """Execution read at the broker by an operator."""
 
     broker_trade_id: BrokerId
@@ -166,7 +164,7 @@ class ResolvedFill(_Body):
     filled_at: Timestamp
 
 
-class ResolveExit(_Body):
+class ResolveExit(Body):
     """Outcome of an exit after the loss of its broker.
 
     `filled` needs every unknown fill of its order; with fewer shares than the order's the rest can exit
@@ -179,13 +177,13 @@ class ResolveExit(_Body):
     fills: list[ResolvedFill] = Field(default_factory=list, max_length=1000)
 
 
-class WithdrawExit(_Body):
+class WithdrawExit(Body):
     """Cancellation of an unsent exit."""
 
     reason: Reason
 
 
-class BulkExit(_Body):
+class BulkExit(Body):
     """Exit of every open trade meeting all given conditions; at least one is needed."""
 
     symbol: Symbol | None = None
@@ -195,7 +193,7 @@ class BulkExit(_Body):
     dry_run: bool = Field(False, description="change nothing; list the effects")
 
 
-class ExecutionRequest(_Body):
+class ExecutionRequest(Body):
     """Request to execute approved exits."""
 
     intent_ids: list[UUID] = Field(min_length=1, max_length=MOST_IN_REQUEST)
@@ -207,7 +205,7 @@ class ExecutionAnswer(BaseModel):
     intent_ids: list[UUID]
 
 
-class HoldTrades(_Body):
+class HoldTrades(Body):
     """Trades before a change of their terms."""
 
     trade_ids: list[UUID] = Field(min_length=1, max_length=MOST_HELD)
@@ -259,7 +257,7 @@ class BulkExitAnswer(BaseModel):
     items: list[BulkExitItem]
 
 
-class BulkWithdrawal(_Body):
+class BulkWithdrawal(Body):
     """Cancellation of every unsent exit meeting all given conditions; at least one is needed."""
 
     symbol: Symbol | None = None
@@ -292,110 +290,3 @@ class BulkWithdrawalAnswer(BaseModel):
     dry_run: bool
     withdrawn: int
     items: list[BulkWithdrawalItem]
-
-
-class PutKillSwitch(_Body):
-    """Kill switch setting: ALL holds back every exit except manual ones.
-
-    ENTRIES_ONLY holds back no exit; it is published for systems opening trades (`KillSwitchChanged`).
-    """
-
-    mode: KillSwitchMode
-    reason: Reason
-
-
-class KillSwitchView(BaseModel):
-    """Current kill switch."""
-
-    mode: KillSwitchMode
-    reason: str
-    updated_by: str
-    updated_at: Timestamp
-
-
-class OrderOnItsWay(BaseModel):
-    """Exit handed over before the kill switch took effect; its order may still reach the broker."""
-
-    intent_id: UUID
-    trade_id: UUID
-    user_broker_id: str
-    symbol: str
-    exit_reason: ExitReason
-    status: IntentStatus
-    client_order_id: str
-    submitted_at: Timestamp | None
-
-    @classmethod
-    def of(cls, intent: ExitIntent) -> Self:
-        """Return the view of an intent."""
-        return cls(**{name: getattr(intent, name) for name in cls.model_fields})
-
-
-class KillSwitchAnswer(KillSwitchView):
-    """Kill switch after the change, and the exits already handed over."""
-
-    on_their_way: list[OrderOnItsWay] = Field(
-        description="under ALL: exits handed over before the change; their orders may still reach the broker"
-    )
-
-
-class PutRollout(_Body):
-    """Rollout setting; the lists apply in mode limited only."""
-
-    mode: RolloutMode
-    symbols: list[Symbol] = Field(default_factory=list, max_length=10_000)
-    user_broker_ids: list[UserBrokerId] = Field(default_factory=list, max_length=10_000)
-    reason: Reason
-
-
-class RolloutView(BaseModel):
-    """Current rollout."""
-
-    mode: RolloutMode
-    symbols: list[str]
-    user_broker_ids: list[str]
-    reason: str
-    updated_by: str
-    updated_at: Timestamp
-
-
-class PutBroker(_Body):
-    """Account for executing exits. Credentials are settings of exit-orders, never sent here."""
-
-    broker: Broker = Broker.KITE
-    account: Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
-    root_url: Annotated[str, Field(pattern=r"^https?://[^\s\x00/?#@]+(:\d+)?$", max_length=255)]
-    status: BrokerStatus
-    reason: Reason
-    orders_not_sent: bool = Field(
-        False,
-        description="confirm: exits without an order id never reached the broker and do not hold it where it is; the "
-        "books of the new place decide their outcome",
-    )
-
-
-class BrokerView(BaseModel):
-    """Account for executing exits."""
-
-    user_broker_id: str
-    broker: str
-    account: str
-    root_url: str
-    status: BrokerStatus
-    token_refused_at: Timestamp | None = Field(None, description="since when the broker refuses the access token")
-    token_ends_at: Timestamp | None = Field(
-        None, description="latest end of today's access token by the broker; null if unknown"
-    )
-    entries_held_since: Timestamp | None = Field(
-        None, description="since when no trade may be opened at it, because it lost more than its limit"
-    )
-    entries_held_reason: str | None = None
-    waiting_error: ErrorDetail | None = Field(
-        None, description="why its unsent exits wait, e.g. TOKEN_EXPIRED or ACCOUNT_DISCONNECTED"
-    )
-
-
-class BrokerList(BaseModel):
-    """All user brokers, by id."""
-
-    items: list[BrokerView]
