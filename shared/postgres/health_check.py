@@ -66,6 +66,7 @@ class DatabaseWatch:
         self._health = health
         self._application = settings.process
         self._condition = condition
+        self._prepare_threshold = None if settings.database_pooler else 0
         self._interval_s = min(INTERVAL_S, settings.health_deadline_s / LOOKS_PER_DEADLINE)
         self._clock = SystemClock()
         self._connection: LimitedConnection | None = None
@@ -102,14 +103,14 @@ class DatabaseWatch:
             self._disconnect()
         if self._connection is None:
             self._renew_at = self._clock.monotonic() + RENEW_S
-            # Without `options` and without prepared statements it may lead through a pooler as well.
+            # Without `options` it may lead through a pooler as well. To plan the statement takes longer than to run it.
             self._connection = LimitedConnection.open(
                 WATCH.answer_s,
                 self._url,
                 application_name=f"{self._application} watch",
                 connect_timeout=WATCH.connect_s,
                 **KEEPALIVES,
-                prepare_threshold=None,
+                prepare_threshold=self._prepare_threshold,
                 autocommit=True,
             )
         return self._connection
