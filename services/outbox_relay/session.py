@@ -144,6 +144,7 @@ class Session:
             self._layouts.tend()
             self._quarantine.tend(self._shards.all())
             self._replays.look(self._shards.held)
+            self._news.must_look()
             on_tended()
         self._shards.refuse_if_run_out()
         wait_s = self._move()
@@ -206,13 +207,22 @@ class Session:
 
     def _read(self) -> bool:
         """Read on, or look for something new; True if there were rows."""
-        if not self._reader.is_reading() and not self._reader.look([s for s in self._shards.all() if not s.leaving]):
+        if not self._reader.is_reading() and not self._look():
             return False
         self._read_at = self._clock.monotonic()
         if self._reader.take(ROWS_WAIT_S) == 0:
             return False
         failpoint(Failpoint.RELAY_AFTER_READ)
         return True
+
+    def _look(self) -> bool:
+        """Begin to read what is new, if anything is."""
+        if self._reader.is_read_out and self._news.is_nothing_new():
+            return False
+        staying = [shard for shard in self._shards.all() if not shard.leaving]
+        is_anything_new = self._reader.look(staying, is_notified=self._news.is_notified)
+        self._news.looked()
+        return is_anything_new
 
     def _give_up_stalled_reading(self) -> None:
         if self._reader.is_reading() and self._clock.monotonic() - self._read_at > STALL_S:

@@ -36,13 +36,13 @@ def notified(connection: DriverConnection[Any], limit_s: float, *until: Descript
     psycopg.Error
         The connection is lost.
     """
-    if _has_notification(connection):
+    if has_notification(connection):
         return True
     readable = select.poll()
     for each in (connection, *until):
         readable.register(each, select.POLLIN)
     readable.poll(math.ceil(limit_s * 1000))
-    return _has_notification(connection)
+    return has_notification(connection)
 
 
 def payloads(connection: DriverConnection[Any], limit_s: float) -> list[str]:
@@ -65,7 +65,14 @@ def _received(connection: DriverConnection[Any]) -> list[str]:
     return [each.payload for each in connection.notifies(timeout=0)]
 
 
-def _has_notification(connection: DriverConnection[Any]) -> bool:
+def has_notification(connection: DriverConnection[Any]) -> bool:
+    """Take a received notification, if there is one; do not wait.
+
+    Raises
+    ------
+    psycopg.Error
+        The connection is lost.
+    """
     return any(True for _ in connection.notifies(timeout=0, stop_after=1))
 
 

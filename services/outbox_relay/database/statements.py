@@ -80,12 +80,7 @@ RELINQUISH = """
 UPDATE outbox_shard SET owner = NULL, lease_until = '-infinity', epoch = epoch + 1 WHERE owner = %(me)s
 """
 
-READ_WINDOWS = f"""
--- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards at the same place may
--- be looked up together: it is cheaper, but their rows are sorted together too.
-SELECT {COLUMNS}
-  FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
-         AS held(shards, snap, next_snap, pos)
+_IN_WINDOW = """
  CROSS JOIN LATERAL (
    SELECT * FROM (
      SELECT * FROM outbox_event
@@ -100,7 +95,25 @@ SELECT {COLUMNS}
            AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos
         OFFSET 0) late) in_window
    ORDER BY shard, id) e
+"""
+
+READ_WINDOWS = f"""
+-- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards at the same place may
+-- be looked up together: it is cheaper, but their rows are sorted together too.
+SELECT {COLUMNS}
+  FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
+         AS held(shards, snap, next_snap, pos)
+{_IN_WINDOW}
  LIMIT $5::bigint
+"""  # noqa: S608  # our own text alone
+
+READ_NEWS = f"""
+-- outbox.read_news: as read_windows, from one place of all shards up to now; the last column is the end of the window
+SELECT {COLUMNS}, held.next_snap::text
+  FROM (VALUES ($1::text, $2::text::pg_snapshot, pg_current_snapshot(), 0::bigint))
+         AS held(shards, snap, next_snap, pos)
+{_IN_WINDOW}
+ LIMIT $3::bigint
 """  # noqa: S608  # our own text alone
 
 RECORD = """

@@ -9,7 +9,7 @@ from psycopg import sql
 from services.outbox_relay.database.connection import Connection
 from shared.clock import Clock
 from shared.outbox.commit_signal import CHANNEL_PREFIX, LOCK
-from shared.postgres.notifications import notified
+from shared.postgres.notifications import has_notification, notified
 from shared.runtime.stopping import Stop
 
 _TRY_LOCK: LiteralString = f"""
@@ -51,6 +51,16 @@ class CommitSignal:
             self.is_armed = False
             self._connection.execute(_UNLOCK)
             self._connection.execute(sql.SQL("UNLISTEN {}").format(self._channel))
+
+    def has_come(self) -> bool:
+        """Return whether a commit with events was notified since the last question or wait.
+
+        Raises
+        ------
+        psycopg.Error
+            The connection is lost.
+        """
+        return has_notification(self._connection)
 
     def wait(self, limit_s: float, stop: Stop) -> bool:
         """Return True after a commit with events, False after `limit_s` seconds or once `stop` is set.

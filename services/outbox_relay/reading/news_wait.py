@@ -31,6 +31,13 @@ class NewsWait:
     ----------
     is_arming_due:
         Called before an attempt to rest, as it costs a statement; returns whether to make one.
+
+    Attributes
+    ----------
+    is_resting:
+        Whether to wait for a commit before the next look.
+    is_notified:
+        Whether a commit was notified since the last look.
     """
 
     def __init__(
@@ -41,7 +48,28 @@ class NewsWait:
         self._rest_s = min(LONGEST_REST_S, lease_s / LOOKS_PER_LEASE)
         self._is_arming_due = is_arming_due
         self._finds = 0
-        self.is_resting = False
+        self._is_told = False
+        self.is_resting = self.is_notified = False
+
+    def is_nothing_new(self) -> bool:
+        """Return whether a look would be in vain: commits since the last one are notified, and none was.
+
+        Raises
+        ------
+        psycopg.Error
+            The connection is lost.
+        """
+        if self._is_told and self._signal.has_come():
+            self._is_told, self.is_notified = False, True
+        return self._is_told
+
+    def looked(self) -> None:
+        """Note a look: from here on commits are notified, if writers were notifying before it."""
+        self._is_told, self.is_notified = self._signal.is_armed, False
+
+    def must_look(self) -> None:
+        """Look next time, whatever is notified: there may be other shards to read."""
+        self._is_told = False
 
     @property
     def is_in_vain(self) -> bool:
@@ -59,6 +87,7 @@ class NewsWait:
         self._finds += 1
         if self._finds >= BUSY_LOOKS:
             self._signal.disarm()
+            self._is_told = False
 
     def found_nothing(self, *, is_all_done: bool) -> None:
         """Wait longer after a look without results; rest after the first one since writers notify."""
@@ -70,7 +99,8 @@ class NewsWait:
 
     def rest(self, stop: Stop) -> bool:
         """Wait for a commit, for the time of the next look, or until `stop` is set; return whether one came."""
-        is_woken = self._signal.wait(self._rest_s, stop)
+        is_woken = self.is_notified = self._signal.wait(self._rest_s, stop)
+        self._is_told = False
         if is_woken:
             self._wake()
         return is_woken

@@ -16,26 +16,30 @@ from psycopg.adapt import Transformer
 
 from services.outbox_relay.database.connection import Connection
 
-_NAME = b"rows"
-
 
 class RowStream:
     """One statement, executed again and again, one execution at a time. Its connection serves nothing meanwhile.
 
     The server makes rows ahead only as far as the socket's buffers take them.
+
+    Parameters
+    ----------
+    name:
+        The prepared statement's; each stream of a connection has its own.
     """
 
-    def __init__(self, connection: Connection, statement: str, rows_per_chunk: int) -> None:
+    def __init__(self, connection: Connection, statement: str, rows_per_chunk: int, name: str = "rows") -> None:
+        self._name = name.encode()
         self._connection = connection
         self._pgconn = connection.pgconn
         self._rows_per_chunk = rows_per_chunk
         self._transformer = Transformer(connection)
-        connection.execute(f"PREPARE {_NAME.decode()} AS {statement}".encode())
+        connection.execute(f"PREPARE {name} AS {statement}".encode())
         self.is_open = False
 
     def start(self, *parameters: str) -> None:
         """Execute the statement; its parameters as PostgreSQL writes them."""
-        self._pgconn.send_query_prepared(_NAME, [p.encode() for p in parameters], result_format=pq.Format.BINARY)
+        self._pgconn.send_query_prepared(self._name, [p.encode() for p in parameters], result_format=pq.Format.BINARY)
         self._pgconn.set_chunked_rows_mode(self._rows_per_chunk)
         while self._pgconn.flush():
             select.select([], [self._pgconn.socket], [])

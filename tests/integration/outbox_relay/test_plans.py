@@ -37,7 +37,9 @@ ANALYZE exit_qualification.outbox_event, exit_qualification.outbox_parked, exit_
 HOT = {
     **{
         name: getattr(statements, name)
-        for name in ("CENSUS", "ACQUIRE", "RENEW", "RELEASE", "READ_WINDOWS", "RECORD", "FORGET_DEAD", "ENLIST")
+        for name in (
+            *("CENSUS", "ACQUIRE", "RENEW", "RELEASE", "READ_WINDOWS", "READ_NEWS", "RECORD", "FORGET_DEAD", "ENLIST"),
+        )
     },
     **{
         name: getattr(parking_statements, name)
@@ -72,12 +74,12 @@ def test_no_relay_statement_scans_all_events(filled: Connection) -> None:
 
 def test_the_relay_does_not_need_to_forbid_such_scans(filled: Connection) -> None:
     filled.execute("RESET enable_seqscan")
-    looks = {name: HOT[name] for name in ("READ_WINDOWS", "BACKLOG_OF_ALL", "REQUESTED", "LOCK", "LEFT", "DELETE")}
-    scans = {name: whole_table_scans(generic_plan(filled, statement)) for name, statement in looks.items()}
+    looks = ("READ_WINDOWS", "READ_NEWS", "BACKLOG_OF_ALL", "REQUESTED", "LOCK", "LEFT", "DELETE")
+    scans = {name: whole_table_scans(generic_plan(filled, HOT[name])) for name in looks}
     assert {name: tables for name, tables in scans.items() if not tables <= READ_WHOLE} == {}
 
 
-@pytest.mark.parametrize("name", ["READ_WINDOWS", "BACKLOG_OF_ALL"])
+@pytest.mark.parametrize("name", ["READ_WINDOWS", "READ_NEWS", "BACKLOG_OF_ALL"])
 def test_events_are_found_by_shard_and_transaction_in_every_partition(filled: Connection, name: str) -> None:
     plan = generic_plan(filled, HOT[name])
     found = [line for line in plan.splitlines() if "Index Cond" in line and "outbox_shard" not in line]
@@ -86,7 +88,7 @@ def test_events_are_found_by_shard_and_transaction_in_every_partition(filled: Co
     assert all("(shard = " in line for line in of_events), plan
 
 
-@pytest.mark.parametrize("name", ["READ_WINDOWS", "BACKLOG_OF_ALL"])
+@pytest.mark.parametrize("name", ["READ_WINDOWS", "READ_NEWS", "BACKLOG_OF_ALL"])
 def test_shard_snapshot_expressions_are_not_computed_once_for_all(filled: Connection, name: str) -> None:
     assert "InitPlan" not in generic_plan(filled, HOT[name])
 

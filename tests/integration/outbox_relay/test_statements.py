@@ -83,6 +83,33 @@ def test_joint_lookup_of_equally_placed_shards_gives_same_result(writer: Writer,
         assert len(together) == 400
 
 
+def test_news_are_the_window_up_to_now_with_its_end(writer: Writer, connection: Connection) -> None:
+    before = snapshot(connection)
+    with writer.long_transaction(*[f"key-{n}" for n in range(200)]):
+        during = snapshot(connection)
+        writer.write(*[f"other-{n}" for n in range(200)])
+        windows = RowStream(connection, statements.READ_WINDOWS, 250)
+        news = RowStream(connection, statements.READ_NEWS, 250, "news")
+        assert_news(connection, windows, news, before, 200)
+    for snap in (before, during):
+        assert_news(connection, windows, news, snap, 400)
+    now = snapshot(connection)
+    assert_news(connection, windows, news, now, 0)
+
+
+def assert_news(connection: Connection, windows: RowStream, news: RowStream, snap: str, count: int) -> None:
+    """Check that news since a snapshot are the rows of the window that ends now."""
+    every_shard = list(range(64))
+    end = snapshot(connection)
+    expected = read(windows, [every_shard], [snap], end)
+    news.start(array(every_shard).replace('"', ""), snap, "100000")
+    rows: list[Row] = []
+    while news.is_open:
+        rows += news.take(1)
+    assert rows == [(*row, end) for row in expected]
+    assert len(rows) == count
+
+
 def test_rows_are_not_waited_for_longer_than_told(connection: Connection) -> None:
     stream = RowStream(connection, "SELECT pg_sleep($1::float8)", 10)
     stream.start("0.2")

@@ -18,6 +18,9 @@ class Signal:
         self.may_arm, self.is_armed, self.is_notified = True, False, False
         self.waited_s: list[float] = []
 
+    def has_come(self) -> bool:
+        return self.is_notified
+
     def arm(self) -> None:
         self.is_armed = self.may_arm
 
@@ -110,6 +113,53 @@ def test_looks_that_keep_finding_events_end_the_notifications() -> None:
         assert signal.is_armed
         news.found()
     assert not signal.is_armed
+
+
+def test_looks_are_spared_while_each_commit_is_notified() -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    look_until_armed(news, signal)
+    assert not news.is_nothing_new(), "what was committed before writers notify must be looked for"
+    news.looked()
+    assert news.is_nothing_new()
+    signal.is_notified = True
+    assert not news.is_nothing_new()
+    signal.is_notified = False
+    assert not news.is_nothing_new(), "a notification is taken once, and its commit must be looked for"
+
+
+def test_no_look_is_spared_while_writers_do_not_notify() -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    news.looked()
+    assert not news.is_nothing_new()
+    look_until_armed(news, signal)
+    news.looked()
+    for _ in range(BUSY_LOOKS):
+        news.found()
+    assert not news.is_nothing_new()
+
+
+@pytest.mark.parametrize("is_notified", [True, False])
+def test_a_look_follows_each_rest(is_notified: bool) -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    look_until_armed(news, signal)
+    news.looked()
+    news.found_nothing(is_all_done=True)
+    signal.is_notified = is_notified
+    news.rest(Stop())
+    signal.is_notified = False
+    assert not news.is_nothing_new()
+
+
+def test_other_shards_are_looked_at_without_a_notification() -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    look_until_armed(news, signal)
+    news.looked()
+    news.must_look()
+    assert not news.is_nothing_new()
 
 
 def test_a_relay_that_cannot_rest_goes_on_polling() -> None:

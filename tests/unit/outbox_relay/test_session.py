@@ -237,11 +237,31 @@ def test_woken_relay_looks_first_and_puts_upkeep_off_once(parts: Parts) -> None:
         return True
 
     parts.leases.census.side_effect = note("upkeep")
-    parts.reader.look.side_effect = lambda *_: bool(note("look")()) and False
+    parts.reader.look.side_effect = lambda *_, **__: bool(note("look")()) and False
     parts.signal.is_armed = True
     parts.signal.wait.side_effect = wake
     parts.run(steps=4)
     assert done == ["upkeep", "look", "woken", "look", "woken", "upkeep", "look", "woken", "look", "woken"]
+
+
+def test_woken_relay_asks_for_the_rows_at_once(parts: Parts) -> None:
+    parts.signal.is_armed = True
+    parts.signal.wait.side_effect = [True, False, True, False]
+    parts.run(steps=4)
+    assert [call.kwargs["is_notified"] for call in parts.reader.look.call_args_list] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(("is_read_out", "looks"), [(True, 1), (False, 5)])
+def test_answers_are_waited_for_without_looks_while_commits_are_notified(
+    parts: Parts, is_read_out: bool, looks: int
+) -> None:
+    parts.signal.is_armed = True
+    parts.signal.has_come.return_value = False
+    parts.reader.is_read_out = is_read_out
+    parts.publisher.in_flight = 1
+    parts.run(steps=5)
+    assert parts.reader.look.call_count == looks
+    parts.signal.wait.assert_not_called()
 
 
 @pytest.mark.parametrize("part", ["quarantine", "replays"])
