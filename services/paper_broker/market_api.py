@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from services.paper_broker import kite_format
+from services.paper_broker.bare_routes import bare_route
 from services.paper_broker.conversions import read_conversion
-from services.paper_broker.desk import AtDesk, Client, Form
+from services.paper_broker.desk import AtDesk, Client, Form, client_of, desk_of
 from services.paper_broker.kite_answers import success
 
 router = APIRouter(tags=["kite"])
@@ -17,10 +18,11 @@ Instruments = Annotated[list[str], Query(max_length=1000, description="`EXCHANGE
 NO_INSTRUMENTS: list[str] = []
 
 
-@router.get("/portfolio/positions")
-def positions(client: Client, desk: AtDesk) -> Response:
+@bare_route(router, "GET", "/portfolio/positions")
+async def positions(request: Request) -> Response:
     """Return net and day positions."""
-    return success(desk.records.positions(client.user_id))
+    client = client_of(request)
+    return success(desk_of(request).records.positions(client.user_id))
 
 
 @router.put("/portfolio/positions")

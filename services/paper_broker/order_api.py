@@ -1,11 +1,7 @@
-"""Kite Connect v3 routes for orders and trades: Starlette's own, because every exit takes three calls of them.
-
-FastAPI's routes resolve their dependencies for each request: longer work than looking up an order.
-"""
+"""Kite Connect v3 routes for orders and trades: bare ones, because every exit takes three calls of them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -14,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from services.paper_broker.accounts import Account
+from services.paper_broker.bare_routes import bare_route
 from services.paper_broker.desk import Desk, change, client_of, desk_of, form_of
 from services.paper_broker.kite_answers import DroppedAnswer, success
 from services.paper_broker.kite_errors import KiteError, bad_input, no_such_order
@@ -25,15 +22,7 @@ from services.paper_broker.slicing import refuse_frozen, slices
 
 router = APIRouter()
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def _route(method: str, path: str) -> Callable[[Endpoint], Endpoint]:
-    def add(endpoint: Endpoint) -> Endpoint:
-        router.add_route(path, endpoint, methods=[method])
-        return endpoint
-
-    return add
+_route = partial(bare_route, router)
 
 
 @_route("POST", "/orders/{variety}")
