@@ -26,7 +26,7 @@ def scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
 
 @pytest.fixture
 def quick_scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
-    """The same scenario with claims and proofs of absence of parts of a second."""
+    """The same scenario with claims of two seconds and proofs of absence of parts of one."""
     return OrderScenario(exit_engine, broker, QUICK)
 
 

@@ -69,7 +69,7 @@ SYMBOL = "NSE:INFY"
 MINUTE = timedelta(minutes=1)
 
 QUICK = OrderTerms(
-    claim=timedelta(seconds=0.5),
+    claim=timedelta(seconds=2),
     call_limit=timedelta(seconds=0.1),
     unfilled_cancel=timedelta(seconds=60),
     absence_gap=timedelta(seconds=0.3),

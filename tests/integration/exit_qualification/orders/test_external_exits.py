@@ -234,21 +234,21 @@ def record_beyond(scenario: OrderScenario, broker: ScriptedBroker, exit_: ExitIn
 
 
 def test_a_missing_order_stays_unknown_while_positions_cannot_be_read(
-    quick_scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+    scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(**_: bool) -> list[object]:
         raise BrokerUnavailable("positions: 503")
 
     broker.fault({"kind": "refuse", "error_type": "OrderException", "http_status": 400})
-    exit_ = quick_scenario.approved()
-    quick_scenario.sender.execute_next()
+    exit_ = scenario.approved()
+    scenario.sender.execute_next()
     monkeypatch.setattr(broker, "positions", fail)
     with pytest.raises(BrokerUnavailable, match="positions"):
-        quick_scenario.reconciler.reconcile_once()
-    quick_scenario.expect(exit_, IntentStatus.UNKNOWN)
+        scenario.reconciler.reconcile_once()
+    scenario.expect(exit_, IntentStatus.UNKNOWN)
     monkeypatch.undo()
-    quick_scenario.reconciler.reconcile_once()
-    quick_scenario.expect(exit_, IntentStatus.FAILED)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(exit_, IntentStatus.FAILED)
 
 
 def test_a_broker_refusing_its_positions_makes_the_process_unready(
