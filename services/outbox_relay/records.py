@@ -22,7 +22,8 @@ SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE = range(7)
 HEADERS = slice(7, 13)
 """Headers in columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
 CE_TYPE, TRACEPARENT, WRITTEN_US = 7, 11, 13
-COLUMN_COUNT = 14
+WINDOW_END = 14
+"""The column of the window's end, behind those of a row, in `READ_NEWS` alone."""
 
 Key = tuple[str, str]
 """Topic and key: the order holds within them."""

@@ -104,7 +104,7 @@ class Session:
         self._unrecorded = 0
         self._any_may_have_passed = False
         self._has_room = True
-        self._is_woken = self._upkeep_is_due = False
+        self._upkeep_is_due = False
 
     def run(self, stop: Stop, on_tended: Callable[[], None]) -> None:
         """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
@@ -153,12 +153,13 @@ class Session:
         if came or self._any_may_have_passed:
             self._take_acknowledgements()
         self._record_progress(everything=False)
-        self._is_woken = self._news.is_resting and not self._is_trying() and self._news.rest(stop)
+        if self._news.is_resting and not self._is_trying():
+            self._news.rest(stop)
 
     def _is_upkeep_due(self) -> bool:
         """Return whether to look after everything else; a relay just woken by a commit looks for it first, once."""
         was_due, self._upkeep_is_due = self._upkeep_is_due, self._upkeep_is_due or self._tend.is_due()
-        if not self._upkeep_is_due or (self._is_woken and not was_due):
+        if not self._upkeep_is_due or (self._news.is_notified and not was_due):
             return False
         self._upkeep_is_due = False
         return True

@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.clock import SystemClock
 from shared.postgres.connection_limits import KEEPALIVES, REQUESTS, ConnectionLimits, LimitedConnection
-from shared.postgres.poolers import explain_pooler, set_in_each_transaction, settings_of_each_transaction
+from shared.postgres.poolers import explain_pooler, preparing, set_in_each_transaction, settings_of_each_transaction
 
 RESTED_S = 0.5
 """A connection used within this time is not checked before its next use."""
@@ -65,7 +65,7 @@ def open_engine(
         "application_name": application,
         "connect_timeout": limits.connect_s,
         **KEEPALIVES,
-        **_preparing(pooler=pooler, repeats_few=planner is not None),
+        **preparing(pooler=pooler, repeats_few=planner is not None),
     }
     if not pooler:
         connect_args["options"] = startup_options(settings)
@@ -95,13 +95,6 @@ def look(engine: Engine) -> Iterator[Connection]:
         if settings_of_each_transaction(engine) is None:
             connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
-
-
-def _preparing(*, pooler: bool, repeats_few: bool) -> dict[str, int | None]:
-    """Return when the driver prepares a statement: never, at its first execution, or once it was repeated."""
-    if pooler:
-        return {"prepare_threshold": None}
-    return {"prepare_threshold": 0} if repeats_few else {}
 
 
 def startup_options(settings: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ from psycopg.errors import InsufficientPrivilege, UndefinedTable
 from shared.clock import SystemClock
 from shared.postgres.connection_limits import KEEPALIVES, WATCH, LimitedConnection
 from shared.postgres.failures import reason
+from shared.postgres.poolers import preparing
 from shared.postgres.revisions import head_revision, is_newer
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
@@ -66,7 +67,7 @@ class DatabaseWatch:
         self._health = health
         self._application = settings.process
         self._condition = condition
-        self._prepare_threshold = None if settings.database_pooler else 0
+        self._preparing = preparing(pooler=settings.database_pooler, repeats_few=True)
         self._interval_s = min(INTERVAL_S, settings.health_deadline_s / LOOKS_PER_DEADLINE)
         self._clock = SystemClock()
         self._connection: LimitedConnection | None = None
@@ -110,7 +111,7 @@ class DatabaseWatch:
                 application_name=f"{self._application} watch",
                 connect_timeout=WATCH.connect_s,
                 **KEEPALIVES,
-                prepare_threshold=self._prepare_threshold,
+                **self._preparing,
                 autocommit=True,
             )
         return self._connection

@@ -1,4 +1,4 @@
-"""Transaction-mode connection poolers: how to detect and report one."""
+"""Transaction-mode connection poolers: how to detect and report one, and what not to use through one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ _SETTINGS: Final = "settings_of_each_transaction"
 
 _REFUSAL = "unsupported startup parameter"
 """PgBouncer's answer to a connection with settings of its session."""
+
+
+def preparing(*, pooler: bool, repeats_few: bool) -> dict[str, int | None]:
+    """Return when the driver prepares a statement: never, at its first execution, or once it was repeated."""
+    if pooler:
+        return {"prepare_threshold": None}
+    return {"prepare_threshold": 0} if repeats_few else {}
 
 
 @contextmanager

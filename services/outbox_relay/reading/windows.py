@@ -10,7 +10,7 @@ from psycopg.types.numeric import Int8BinaryLoader
 from services.outbox_relay.database import statements
 from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.reading.row_stream import RowStream, array
-from services.outbox_relay.records import COLUMN_COUNT, MICROSECOND_S, SHARD, Row, batches_of
+from services.outbox_relay.records import MICROSECOND_S, SHARD, WINDOW_END, Row, batches_of
 from services.outbox_relay.shards.shard import HeldShard
 from shared.clock import Clock
 
@@ -23,9 +23,6 @@ the stream grow old."""
 
 CAUGHT_UP_ROWS = 5_000
 """A stream of fewer rows announces another small one: all shards are then looked up together."""
-
-NEWS_END = COLUMN_COUNT
-"""The column of the window's end, behind those of a row."""
 
 
 class WindowReader:
@@ -82,8 +79,8 @@ class WindowReader:
         stream = self._news if self._is_of_news else self._windows
         rows = stream.take(wait_s)
         if rows and self._is_of_news:
-            self._end = rows[0][NEWS_END]
-            rows = [row[:NEWS_END] for row in rows]
+            self._end = rows[0][WINDOW_END]
+            rows = [row[:WINDOW_END] for row in rows]
         for batch in batches_of(rows, self._longest_batch):
             self._shard_of(batch).read(batch, self._end, self._epoch_at)
         self._rows_read += len(rows)

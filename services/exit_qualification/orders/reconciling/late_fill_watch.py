@@ -28,7 +28,7 @@ LISTED_PAUSE = timedelta(milliseconds=1)
 """Looks for late fills are so much further apart for each order in the books: reading one takes about 0.2 ms."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EndedOrders:
     """Ended orders with fills perhaps still to come.
 

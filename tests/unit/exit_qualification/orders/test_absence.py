@@ -12,19 +12,10 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.orders.brokers.kite.day import KITE_DAY
 from services.exit_qualification.orders.brokers.port import NO_ANSWER
 from services.exit_qualification.orders.reconciling.missing_orders import WATCHED_GAP, Absence, judge_absence, order_of
-from services.exit_qualification.orders.terms import OrderTerms
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import NOON, sent_intent
+from tests.unit.exit_qualification.orders.example_terms import TERMS
 
-TERMS = OrderTerms(
-    claim=timedelta(seconds=30),
-    call_limit=timedelta(seconds=14),
-    unfilled_cancel=timedelta(seconds=10),
-    absence_gap=timedelta(seconds=120),
-    late_watch=timedelta(seconds=2),
-    backoff_first_s=1,
-    backoff_max_s=30,
-)
 CLAIMED_UNTIL = NOON + TERMS.claim
 FIRST_THAT_COUNTS = CLAIMED_UNTIL + TERMS.call_limit
 MOMENT = timedelta(microseconds=1)

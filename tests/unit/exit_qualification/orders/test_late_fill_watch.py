@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -21,23 +21,12 @@ from services.exit_qualification.orders.reconciling.late_fill_watch import (
     EndedOrders,
     LateFillWatch,
 )
-from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
-from tests.unit.exit_qualification.examples import intent
+from tests.unit.exit_qualification.examples import NOON, intent
+from tests.unit.exit_qualification.orders.example_terms import TERMS
 
-NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-TERMS = OrderTerms(
-    claim=timedelta(seconds=30),
-    call_limit=timedelta(seconds=7),
-    unfilled_cancel=timedelta(seconds=60),
-    absence_gap=timedelta(seconds=10),
-    late_watch=timedelta(seconds=2),
-    backoff_first_s=1.0,
-    backoff_max_s=30.0,
-    late_watch_all=MINUTE,
-)
 NO_CONNECTION = cast(Connection, None)
 
 
@@ -74,11 +63,11 @@ def test_an_account_has_its_exits_and_its_fills_together() -> None:
 def test_orders_of_two_looks_are_looked_up_once() -> None:
     first, second = ended_of("a", "b")
     found = EndedOrders([first])
-    found.take(EndedOrders([replace_status(first), second]))
+    found.take(EndedOrders([read_again(first), second]))
     assert found.exits == [first, second]
 
 
-def replace_status(ended: ExitIntent) -> ExitIntent:
+def read_again(ended: ExitIntent) -> ExitIntent:
     """Return the same exit, read again."""
     return intent(user_broker_id=ended.user_broker_id, intent_id=ended.intent_id, version=ended.version + 1)
 
