@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import requests
 from kiteconnect import exceptions as kite
+from urllib3.exceptions import ProtocolError, SSLError
 
 from services.exit_qualification.orders.brokers.kite.broker import outcome_of_error
+from services.exit_qualification.orders.brokers.kite.session import AnswerTimedOut, RedirectRefused
 from services.exit_qualification.orders.brokers.port import NO_ANSWER, Ambiguous, NotAccepted
 
 
@@ -43,9 +44,10 @@ def test_a_400_or_403_reads_like_a_refusal(error: kite.KiteException) -> None:
         kite.OrderException("no", code=500),
         kite.NetworkException("no", code=503),
         kite.DataException("no", code=502),
-        requests.exceptions.ReadTimeout("read timed out"),
-        requests.exceptions.ConnectionError("refused"),
-        requests.exceptions.TooManyRedirects("no"),
+        AnswerTimedOut("the answer did not end within 7 s"),
+        ProtocolError("Connection aborted", ConnectionResetError()),
+        SSLError("the peer ended the connection"),
+        RedirectRefused("a redirect"),
         KeyError("data"),
         TypeError("odd"),
     ],

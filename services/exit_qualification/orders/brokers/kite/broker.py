@@ -13,9 +13,7 @@ from typing import Any, Final, TypeVar
 
 from kiteconnect import KiteConnect
 from kiteconnect.exceptions import KiteException, TokenException
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import ConnectTimeout
-from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
 
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.orders.brokers.kite.books import (
@@ -175,9 +173,7 @@ class KiteBroker:
         try:
             with timed_call(call), self._client() as client:
                 answer = ask(client)
-        except (
-            Exception
-        ) as error:  # the client raises errors of many types: its own, those of requests, others on malformed responses
+        except Exception as error:  # errors of the client, of its session, of malformed answers
             BROKER_ERRORS.labels(call, type(error).__name__).inc()
             self._note_token(error)
             kind = TokenExpired if isinstance(error, TokenException) else BrokerUnavailable
@@ -211,18 +207,11 @@ def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
     return Ambiguous(type(error).__name__ if refused else NO_ANSWER, text, refused)
 
 
-def _never_connected(error: BaseException) -> bool:
-    """Return True if no connection was made: refused, unknown host, timed out, or an untrusted certificate.
-
-    requests uses one error type for these and for a lost connection, so inspect the cause raised by urllib3.
-    """
-    if isinstance(error, ConnectTimeout):
-        return True
-    wrapped = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
-    cause = wrapped.reason if isinstance(wrapped, MaxRetryError) else None
-    return isinstance(cause, NewConnectionError) or _is_certificate_error(cause)
+def _never_connected(error: Exception) -> bool:
+    """Return True if no connection was made: refused, unknown host, timed out, or an untrusted certificate."""
+    return isinstance(error, NewConnectionError | ConnectTimeoutError) or _is_certificate_error(error)
 
 
-def _is_certificate_error(cause: BaseException | None) -> bool:
+def _is_certificate_error(error: Exception) -> bool:
     """Return True for a failed certificate check: it happens in the handshake before any request."""
-    return isinstance(cause, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in cause.args)
+    return isinstance(error, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in error.args)

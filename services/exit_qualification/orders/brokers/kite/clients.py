@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationEr
 
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.kite.broker import KiteBroker
-from services.exit_qualification.orders.brokers.kite.whole_answers import WholeAnswers
+from services.exit_qualification.orders.brokers.kite.session import KiteSession
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from shared.broker_hosts import BrokerHostRefused, BrokerHosts
 from shared.contracts.events import describe
@@ -105,7 +105,7 @@ class PlainKite(KiteConnect):  # type: ignore[misc]  # the client has no types
 
 
 def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> KiteConnect:
-    """Return a client without automatic retries and without proxies of the environment.
+    """Return a client of one account with its session.
 
     Parameters
     ----------
@@ -118,10 +118,7 @@ def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> Ki
         root=root_url,
         timeout=timeout_s,
     )
-    for scheme in ("http://", "https://"):
-        client.reqsession.mount(scheme, WholeAnswers())
-    client.reqsession.max_redirects = 0  # a redirect 307 would send the order again
-    client.reqsession.trust_env = False
+    client.reqsession = KiteSession(root_url, timeout_s)
     return client
 
 

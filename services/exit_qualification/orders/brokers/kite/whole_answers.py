@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from http import client
-from io import BufferedReader, BytesIO, RawIOBase
-from typing import Any, Final
+from io import BufferedReader, RawIOBase
+from typing import Any
 
-from requests import PreparedRequest, ReadTimeout, Response
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.util import Url
 
 from shared.clock import SystemClock
 
@@ -66,45 +63,11 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-_POOLS: Final = {"http": _Pool, "https": _SecurePool}
+def pool_of(url: Url, authorities: str) -> HTTPConnectionPool:
+    """Return connections to the host of a URL; those of https trust the `authorities` in a file.
 
-
-class WholeAnswers(HTTPAdapter):
-    """Reads each answer at once, within the time-out of its call.
-
-    The time-out of requests is one of each piece: an answer without end would keep its thread for ever.
+    Each answer is read whole within the time-out of its call. A time-out of urllib3 is one of each piece: an answer
+    without end would keep its thread for ever.
     """
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make connections with bounded answers."""
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def send(
-        self,
-        request: PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> Response:
-        """Return the answer with its body.
-
-        Raises
-        ------
-        ReadTimeout
-            The answer has not ended `timeout` seconds after the request was sent.
-        """
-        del stream  # every answer is read whole
-        answer = super().send(request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
-        try:
-            body = answer.raw.read(decode_content=True)
-        except ReadTimeoutError as error:
-            answer.close()
-            raise ReadTimeout(f"the answer did not end within {timeout:g} s") from error
-        except BaseException:
-            answer.close()
-            raise
-        answer.raw = HTTPResponse(BytesIO(body), status=answer.status_code, preload_content=False)
-        return answer
+    host = url.host or ""
+    return _SecurePool(host, url.port, ca_certs=authorities) if url.scheme == "https" else _Pool(host, url.port)

@@ -1,0 +1,100 @@
+"""HTTP session of the official client, on urllib3.
+
+The client's own session, of requests, takes 0.3 ms of CPU more for each call; the broker is called twice for an exit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import certifi
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.util import parse_url
+
+from services.exit_qualification.orders.brokers.kite.whole_answers import pool_of
+
+Values = Mapping[str, Any]
+
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+_READ: Final = {"Accept-Encoding": "gzip, deflate"}
+
+
+class AnswerTimedOut(HTTPError):
+    """The answer did not end in time; the request may have been carried out."""
+
+
+class RedirectRefused(HTTPError):
+    """The broker answered with a redirect. It was not followed: it could send an order again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """An answer with its body, as the official client reads it; header names are in any case."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON; raise ValueError for anything else."""
+        return json.loads(self.content)
+
+
+class KiteSession:
+    """Requests to one host over connections kept open; no retries, no redirects, no proxies of the environment."""
+
+    def __init__(self, root_url: str, timeout_s: float) -> None:
+        """Connect to the host of `root_url`; `timeout_s` limits connecting, and the whole answer."""
+        self._pool = pool_of(parse_url(root_url), certifi.where())
+        self._timeout_s = timeout_s
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: Values | None = None,
+        params: Values | None = None,
+        headers: Mapping[str, str],
+        **_fixed: object,
+    ) -> WholeAnswer:
+        """Send a request once and return its answer.
+
+        Parameters
+        ----------
+        data:
+            Form of the body.
+        params:
+            Query; a list is one parameter for each of its items.
+        _fixed:
+            Options of the client for a session of requests; those of this one do not change.
+
+        Raises
+        ------
+        HTTPError
+            No connection, no whole answer in time, or a redirect.
+        """
+        path = urlsplit(url).path
+        try:
+            answer = self._pool.urlopen(
+                method,
+                f"{path}?{_encoded(params)}" if params else path,
+                body=_encoded(data) if data else None,
+                headers={**headers, **_READ, **(_FORM if data else {})},
+                retries=False,
+                redirect=False,
+                timeout=self._timeout_s,
+            )
+        except ReadTimeoutError as error:
+            raise AnswerTimedOut(f"the answer did not end within {self._timeout_s:g} s") from error
+        if answer.get_redirect_location():
+            raise RedirectRefused(f"{method} {path}: the broker answered {answer.status}, a redirect")
+        return WholeAnswer(answer.status, answer.headers, answer.data)
+
+
+def _encoded(values: Values) -> str:
+    return urlencode({name: value for name, value in values.items() if value is not None}, doseq=True)
