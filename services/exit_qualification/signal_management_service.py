@@ -103,6 +103,8 @@ class SignalManagementService:
         switches: Switches,
         locked: Mapping[UUID, TradeProjection] | None = None,
         facts: AskedFacts | None = None,
+        *,
+        are_last_rows: bool = False,
     ) -> list[DetectedExit]:
         """Write a signal and an intent for each trade free to exit, and emit their events.
 
@@ -110,6 +112,11 @@ class SignalManagementService:
         under cooldown, nor for any trade while the rollout is off. Legs reached by one tick exit together. Rows of
         the trades are locked in sorted order until the unit of work ends, unless the caller has `locked` them and
         asked for their `facts`; the caller commits.
+
+        Parameters
+        ----------
+        are_last_rows:
+            The caller writes no row after these: the numbers of the events are asked for with them.
         """
         if not detected or switches.rollout.mode is RolloutMode.OFF:
             return []
@@ -124,7 +131,7 @@ class SignalManagementService:
         }
         chosen = self._first_with_episode(uow, free)
         self._supersede(uow, book.taken_over([item.candidate.rule_key for item in chosen]))
-        return self._write(uow, chosen, book, switches)
+        return self._write(uow, chosen, book, switches, are_last_rows=are_last_rows)
 
     def _first_with_episode(self, uow: UnitOfWork, free: Mapping[UUID, list[list[ExitCandidate]]]) -> list[_Chosen]:
         """Return each trade's highest-ranked candidates without a cooldown, with one statement per rank."""
@@ -162,7 +169,7 @@ class SignalManagementService:
         ExitEpisodeRepository(uow.connection).release([intent.rule_key for intent in intents])
 
     def _write(
-        self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: ExitBook, switches: Switches
+        self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: ExitBook, switches: Switches, *, are_last_rows: bool
     ) -> list[DetectedExit]:
         """Write the rows in parts: PostgreSQL works on one while the next, and at last the events, are prepared."""
         if not chosen:
@@ -178,6 +185,8 @@ class SignalManagementService:
                 sent.append(repository.send(intents, [each.signal for each in part]))
                 exits += part
             drafts = [_events(each, now) for each in exits]
+            if are_last_rows:
+                uow.foresee([(event.topic, event.key) for events in drafts for event in events])
         written = {intent_id for each in sent for (intent_id,) in each.rows()}
         for detected, events in zip(exits, drafts, strict=True):
             uow.emit(*(events if detected.is_among(written) else events[:1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from shared.contracts.events import Event
 from shared.outbox import after_commit
 from shared.outbox.after_commit import Emitted
+from shared.outbox.numbers import Numbers, Order
 from shared.outbox.writing import Outbox
 from shared.postgres.hot_path import Answer, pipelined, send_commit
 
@@ -33,6 +34,7 @@ class UnitOfWork:
         self._traceparent = traceparent
         self._emitted: list[Emitted] = []
         self._written: list[Emitted] = []
+        self._numbers: Numbers | None = None
         self._tracer = after_commit.tracer()
         self._began_ns = 0
 
@@ -40,6 +42,7 @@ class UnitOfWork:
         self.connection = self._engine.connect()
         self._emitted = []
         self._written = []
+        self._numbers = None
         if self._tracer is not None:
             self._began_ns = self._tracer.begin()
         return self
@@ -57,10 +60,21 @@ class UnitOfWork:
         cause = traceparent or self._traceparent
         self._emitted += (Emitted(event, event.own_traceparent or cause, cause) for event in events)
 
+    def foresee(self, orders: Sequence[Order]) -> None:
+        """Ask for the numbers of events not made yet, so their answer comes with those to the rows before them.
+
+        Call it within a pipeline, once all rows are sent, with topic and key of each event at most to be emitted from
+        now on. An event that was not foreseen fails the transaction.
+        """
+        emitted = [(each.event.topic, each.event.key) for each in self._emitted]
+        self._numbers = self._outbox.ask_numbers(self.connection, [*emitted, *orders])
+
     def flush(self) -> None:
         """Write the emitted events now; after this no other row may be written."""
         events = [each.event for each in self._emitted]
-        self._outbox.append(self.connection, events, [each.traceparent for each in self._emitted])
+        traceparents = [each.traceparent for each in self._emitted]
+        numbers, self._numbers = self._numbers, None
+        self._outbox.append(self.connection, events, traceparents, numbers)
         self._written += self._emitted
         self._emitted = []
 

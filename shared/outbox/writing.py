@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,6 +15,7 @@ from shared.contracts.topics import TopicNames
 from shared.errors import InvalidInput
 from shared.ids import new_id_text, new_traceparent
 from shared.outbox.commit_signal import NOTIFY_RESTING
+from shared.outbox.numbers import Numbers, Order
 from shared.outbox.signatures import EventSigner, SignedParts
 from shared.postgres.hot_path import pipelined, send
 
@@ -25,18 +25,6 @@ MAX_PAYLOAD_BYTES = 900_000
 PART = 256
 """Events of a transaction, signed and sent together."""
 
-Order = tuple[str, str]
-"""Topic and key: events are numbered within them."""
-
-NUMBER = text("""
--- outbox.number: sequence rows are locked in sorted order and before the events get their ids: per key the order of ids
--- is the order of locks and so of commits
-INSERT INTO outbox_sequence AS s (topic, key, last)
-SELECT topic, key, count(*) FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[])) AS i(topic, key)
- GROUP BY topic, key ORDER BY topic, key
-ON CONFLICT (topic, key) DO UPDATE SET last = s.last + EXCLUDED.last
-RETURNING s.topic, s.key, s.last
-""")
 APPEND = text(f"""
 -- outbox.append: headers unknown to the relay are written as they go on the wire; the payloads come in one piece, as
 -- an array of them would be read character by character
@@ -65,8 +53,16 @@ class Outbox:
     clock: Clock
     signer: EventSigner
 
+    def ask_numbers(self, connection: Connection, orders: Sequence[Order]) -> Numbers:
+        """Ask for the numbers of events before these are made, for `append`, within a pipeline."""
+        return Numbers(connection, self._on_cluster(orders))
+
     def append(
-        self, connection: Connection, events: Sequence[Event], traceparents: Sequence[str | None] | None = None
+        self,
+        connection: Connection,
+        events: Sequence[Event],
+        traceparents: Sequence[str | None] | None = None,
+        numbers: Numbers | None = None,
     ) -> None:
         """Write one signed row per event, in order. Must be the last statements of the transaction.
 
@@ -74,24 +70,31 @@ class Outbox:
         ----------
         traceparents:
             The trace of each event; those without one begin a new trace together.
+        numbers:
+            Asked for before; they are given back for events that were not made.
 
         Raises
         ------
         InvalidInput
             A payload is larger than Kafka would take.
+        ValueError
+            `numbers` were not asked for one of the events.
         """
-        if not events:
+        if not events and numbers is None:
             return
-        orders = [(self.topics.on_cluster(event.topic), event.key) for event in events]
+        orders = self._on_cluster([(event.topic, event.key) for event in events])
         begun = new_traceparent()
         traces = [trace or begun for trace in traceparents] if traceparents else [begun] * len(events)
         with pipelined(connection):
-            numbers = _Numbers(connection, orders)
+            numbers = numbers or Numbers(connection, orders)
             payloads = [_payload(event) for event in events]
-            parts = self._parts(events, orders, numbers.taken(), payloads)
+            parts = self._parts(events, orders, numbers.take(orders), payloads)
             for first in range(0, len(parts), PART):
                 # PostgreSQL writes a part while the next is signed.
                 self._send(connection, parts[first : first + PART], traces[first : first + PART])
+
+    def _on_cluster(self, orders: Sequence[Order]) -> list[Order]:
+        return [(self.topics.on_cluster(topic), key) for topic, key in orders]
 
     def _send(self, connection: Connection, parts: Sequence[SignedParts], traceparents: Sequence[str]) -> None:
         sizes = [len(part.payload) for part in parts]
@@ -131,23 +134,6 @@ class Outbox:
             )
             for event, (topic, key), number, payload in zip(events, orders, numbers, payloads, strict=True)
         ]
-
-
-class _Numbers:
-    """Sequence numbers of events within topic and key, asked for when made."""
-
-    def __init__(self, connection: Connection, orders: Sequence[Order]) -> None:
-        self._orders = orders
-        named = {"topics": [topic for topic, _ in orders], "keys": [key for _, key in orders]}
-        self._sent = send(connection, NUMBER, named)
-
-    def taken(self) -> list[int]:
-        """Return the number of each event, in their order."""
-        count = Counter(self._orders)
-        following = {
-            (topic, key): iter(range(last - count[topic, key] + 1, last + 1)) for topic, key, last in self._sent.rows()
-        }
-        return [next(following[order]) for order in self._orders]
 
 
 def _payload(event: Event) -> bytes:

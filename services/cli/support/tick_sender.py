@@ -32,8 +32,9 @@ class TickSender:
 
     def __init__(self, settings: Settings, delivery_limit_s: float = DELIVERY_LIMIT_S) -> None:
         self._delivery_limit_s = delivery_limit_s
-        limit = {"message.timeout.ms": int(delivery_limit_s * 1000)}
-        self._producer = Producer({**producer_config(settings), **limit}, logger=_SILENT)
+        # A price is worth most at once; while Kafka works on a batch, the next one gathers.
+        own = {"message.timeout.ms": int(delivery_limit_s * 1000), "linger.ms": 0}
+        self._producer = Producer({**producer_config(settings), **own}, logger=_SILENT)
         self._topic = TopicNames(settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)
         self._failure: KafkaError | None = None
         self.sent = 0

@@ -56,13 +56,18 @@ def write_exits(
     switches: Switches,
     known: Mapping[UUID, TradeProjection],
     facts: AskedFacts | None = None,
+    *,
+    are_last_rows: bool = False,
 ) -> list[DetectedExit]:
     """Write the exits of locked trades: the first decision of each, then the second of those with one, and so on.
 
     An intent about to be sent is not superseded by a later decision. Only the first ones are made by the given facts.
+    See `on_exits_detected` for `are_last_rows`.
     """
     exits: list[DetectedExit] = []
-    for entries in in_rounds(detected):
-        exits += signals.on_exits_detected(uow, entries, switches, known, facts)
+    rounds = list(in_rounds(detected))
+    for entries in rounds:
+        is_end = are_last_rows and entries is rounds[-1]
+        exits += signals.on_exits_detected(uow, entries, switches, known, facts, are_last_rows=is_end)
         facts = None
     return exits

@@ -60,7 +60,7 @@ class _Asked:
 class TickPipeline:
     """Writes results of the engine.
 
-    Locks are always taken in this order: partitions, trades, intents, symbols, the outbox's sequences; each kind
+    Locks are always taken in this order: partitions, trades, symbols, intents, the outbox's sequences; each kind
     sorted. The exit or closure of a trade locked by another transaction is stored as waiting, with the offsets, and
     done when the row is free. If another row is locked, the results are committed as waiting, and the trades are then
     processed one by one. Of a burst, the first exits are written and the others are stored as queued, with the offsets;
@@ -146,9 +146,9 @@ class TickPipeline:
                 asked = self._ask(uow, result.detected)
                 if advanced is not None:
                     advanced.get()
-                exits = self._detect(uow, asked)
                 OpenTradeRepository(uow.connection).save_rules(checkpoint.rules)
                 partitions.save_symbols(checkpoint.symbols)
+                exits = self._detect(uow, asked)
                 commit(uow)
         return exits
 
@@ -217,7 +217,7 @@ class TickPipeline:
         self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_exits(of_held)
         self._queue(uow, asked.later)
         free = [entry for entry in asked.now if entry.trade.trade_id not in held]
-        exits = write_exits(self._signals, uow, free, switches, known, asked.need.facts)
+        exits = write_exits(self._signals, uow, free, switches, known, asked.need.facts, are_last_rows=True)
         if exits:
             failpoint(Failpoint.TICKS_AFTER_SIGNALS)
         return exits

@@ -104,13 +104,14 @@ class WaitingExits:
             taken = self._take_oldest(uow, held)
             if not taken.rows:
                 return [], False
-            switches = SwitchRepository(uow.connection).ask()
-            asked = AskedExits.of(uow.connection, switches, {row.trade_id for row in taken.rows}, taken.symbols)
+            asking = SwitchRepository(uow.connection).ask()
+            asked = AskedExits.of(uow.connection, asking, {row.trade_id for row in taken.rows}, taken.symbols)
             known, locked = asked.locking.get()
             place = WaitingTradeRepository(uow.connection)
             self.has_waiting |= place.add([row for row in taken.rows if row.trade_id in locked])
             detected = _candidates([row for row in taken.rows if row.trade_id not in locked], known)
-            exits = write_exits(self._signals, uow, detected, asked.switches.get(), known, asked.facts)
+            switches = asked.switches.get()
+            exits = write_exits(self._signals, uow, detected, switches, known, asked.facts, are_last_rows=True)
             commit(uow)
         return exits, True
 

@@ -23,6 +23,7 @@ from shared.contracts.exits import ExitIntentCancelled, ExitIntentFilled, ExitIn
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.ids import new_id, new_traceparent
+from shared.outbox.numbers import Numbers
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.hot_path import pipelined
@@ -80,11 +81,15 @@ class TracingOutbox(Outbox):
     given: list[tuple[str, str | None]] = field(default_factory=list)
 
     def append(
-        self, connection: Connection, events: Sequence[Event], traceparents: Sequence[str | None] | None = None
+        self,
+        connection: Connection,
+        events: Sequence[Event],
+        traceparents: Sequence[str | None] | None = None,
+        numbers: Numbers | None = None,
     ) -> None:
         names = [type(event).__name__ for event in events]
         self.given.extend(zip(names, traceparents or [], strict=True))
-        super().append(connection, events, traceparents)
+        super().append(connection, events, traceparents, numbers)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ from services.exit_qualification.orders.reconciling.outcome_writer import averag
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.intent_batches import AcceptedIntent, FilledIntent, IntentBatches
 from shared.contracts.exits import ExitIntentPlaced, Fill
+from shared.contracts.topics import EXIT_INTENTS
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
+from shared.outbox.numbers import Order
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.group_commit import ThreadGroups
 from shared.postgres.hot_path import Answer, pipelined
@@ -131,6 +133,7 @@ class OrderOutcomes:
             locking = IntentBatches(uow.connection).ask_lock_now([each.intent for each in of_intent.values()])
             placing = _ask_place(uow, [each for each in of_intent.values() if not each.fills])
             filling = _ask_fill(uow, [each for each in of_intent.values() if each.fills])
+            uow.foresee([order for each in of_intent.values() for order in _orders_of_events(each)])
             versions = locking.get()
             if any(versions.get(each.intent_id) != each.version for each in of_intent.values()):
                 raise _Changed(versions)
@@ -193,6 +196,12 @@ def _ask_fill(uow: UnitOfWork, complete: Sequence[OrderOutcome]) -> _Filling | N
         [FilledIntent(it.intent, it.order_id, it.accepted_ago_s, average_price=it.price) for it in complete]
     )
     return _Filling(complete, stored, filled)
+
+
+def _orders_of_events(outcome: OrderOutcome) -> list[Order]:
+    """Return topic and key of each event of an outcome, see `_emit_filled`."""
+    events = 2 if outcome.fills and outcome.intent.placed_at is None else 1
+    return [(EXIT_INTENTS, str(outcome.intent.trade_id))] * events
 
 
 def _emit_filled(uow: UnitOfWork, before: ExitIntent, filled: ExitIntent, fills: list[Fill]) -> None:

@@ -17,7 +17,7 @@ MOST_TO_SEND = 13
 MOST_TO_SEND_AND_FILL = 16
 """For a batch filled at once: the claim with its clearance, and one record of answers and fills."""
 
-MOST_WAITS = 6
+MOST_WAITS = 5
 """For the answers to these statements, each of which other work of a busy machine can come between."""
 
 MOST_TO_FILL = 12
