@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.orders",
         description="Measure, from outside on a temporary local stack: POST /trades, the time from a tick to the closed"
-        " trade, a burst of exits, closures of trade-fills, and what an idle stack costs. Progress goes to stderr.",
+        " trade beside a bare chain of its steps, a burst of exits, closures of trade-fills, and what an idle stack"
+        " costs. Progress goes to stderr.",
         epilog="example: python -m bench.orders --only steady --rate 10",
     )
     parser.add_argument("--only", type=_parts, metavar="PART,...", help=f"only these: {', '.join(PARTS)}")

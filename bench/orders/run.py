@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from bench.orders.bare_chain import measure_bare_chain
 from bench.orders.closes import close_many
 from bench.orders.exits import ExitRuns, Exits
 from bench.orders.load import open_trades, trade
@@ -14,15 +15,16 @@ from bench.orders.system import System
 from bench.orders.usage import measured
 from shared.errors import ExitflowError, first_line
 
-PARTS = ("openings", "steady", "burst", "steady-after", "closes", "idle")
+PARTS = ("openings", "steady", "bare", "burst", "steady-after", "closes", "idle")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of the measurements."""
+    """Sizes of the measurements; `warm_up` exits go before steady ones: statements are planned, and Kafka compiles."""
 
     accounts: int = 100
     rate_per_s: float = 20
+    warm_up: int = 100
     steady: int = 400
     burst: int = 1000
     openings: int = 4000
@@ -30,7 +32,7 @@ class Plan:
     idle_s: float = 20
 
 
-SMOKE = Plan(accounts=2, rate_per_s=20, steady=6, burst=10, openings=16, closes=50, idle_s=0.5)
+SMOKE = Plan(accounts=2, rate_per_s=20, warm_up=2, steady=6, burst=10, openings=16, closes=50, idle_s=0.5)
 
 
 def figures(
@@ -44,6 +46,7 @@ def figures(
     work: dict[str, Callable[[], Iterator[Figure]]] = {
         "openings": lambda: _openings(system, plan),
         "steady": lambda: _steady(runs, plan, "steady exits"),
+        "bare": lambda: _bare(system, plan),
         "burst": lambda: _burst(runs, plan),
         "steady-after": lambda: _steady(runs, plan, "steady exits, after the others ended"),
         "closes": lambda: _closes(system, plan),
@@ -73,11 +76,18 @@ def _openings(system: System, plan: Plan) -> Iterator[Figure]:
 
 
 def _steady(runs: ExitRuns, plan: Plan, name: str) -> Iterator[Figure]:
+    runs.steady(plan.rate_per_s, plan.warm_up)
     found = runs.steady(plan.rate_per_s, plan.steady)
     goal = "p50 ≤ 25 ms, p99 ≤ 75 ms"
     yield Figure(f"{name}, {plan.rate_per_s:.0f}/s", _latencies(found), goal, cpu_text(found.usage, found.count))
     hops = ", ".join(f"{end} {milliseconds:.1f}" for end, milliseconds in found.hops_ms.items())
     yield Figure("medians of their hops, from the tick", f"{hops} ms", "", "")
+
+
+def _bare(system: System, plan: Plan) -> Iterator[Figure]:
+    found = measure_bare_chain(system, plan.rate_per_s, plan.steady)
+    value = f"p50 {found.p50_ms:,.1f} ms, p99 {found.p99_ms:,.1f} ms"
+    yield Figure(f"a bare chain of its steps, {plan.rate_per_s:.0f}/s", value, "", "")
 
 
 def _burst(runs: ExitRuns, plan: Plan) -> Iterator[Figure]:

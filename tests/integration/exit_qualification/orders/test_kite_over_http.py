@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -188,11 +189,22 @@ def put(engine: Engine, broker: UserBroker) -> None:
         SwitchRepository(connection).put_broker(broker, Act("test", "moved"), book_days=BOOK_DAYS)
 
 
-@pytest.mark.parametrize("address", ["refused", "no such name", "no answer to connecting", "untrusted certificate"])
-def test_a_failed_connection_proves_that_nothing_was_sent(address: str, unreachable: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("refused", "Connection refused"),
+        ("no such name", r"Name or service not known|Temporary failure|No address|timed out"),
+        ("no answer to connecting", "timed out"),
+        ("untrusted certificate", "its certificate is not trusted: self-signed certificate"),
+    ],
+)
+def test_a_failed_connection_proves_that_nothing_was_sent(
+    address: str, reason: str, unreachable: dict[str, str]
+) -> None:
     outcome = kite_port(unreachable[address], timeout_s=0.3, hosts="127.0.0.1,nowhere.invalid").place_market_exit(ORDER)
     assert isinstance(outcome, NotAccepted)
     assert (outcome.code, outcome.was_sent) == (UNREACHABLE, False)
+    assert re.fullmatch(rf"NotConnected: [\w.]+(:\d+)?: ({reason}).*", outcome.reason)
 
 
 def test_a_row_edited_to_another_host_gets_no_token() -> None:

@@ -177,7 +177,7 @@ def test_without_its_broker_the_process_is_up_but_not_ready(
             switches.put_broker(nowhere, Act("test", "the broker is gone"), book_days=BOOK_DAYS)
         intent = scene.scenario.placed()
         process = scene.start()
-        wait_until(_says(scene, "reconciler: paper: orders: ConnectionError"), "readiness names the broker")
+        wait_until(_says(scene, "reconciler: paper: orders: NotConnected: 127.0.0.1:"), "readiness names the broker")
         assert process.poll() is None
         scene.scenario.expect(intent, IntentStatus.PLACED)
 

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from http import HTTPStatus
-from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
 
 from kiteconnect import KiteConnect
 from kiteconnect.exceptions import KiteException, TokenException
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
 
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.orders.brokers.kite.books import (
@@ -25,6 +23,7 @@ from services.exit_qualification.orders.brokers.kite.books import (
     read_quotes,
     wire_price,
 )
+from services.exit_qualification.orders.brokers.kite.session import NotConnected
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
     TOKEN_EXPIRED,
@@ -194,7 +193,7 @@ def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
     nothing was sent. Every other error is ambiguous.
     """
     BROKER_ERRORS.labels("place", type(error).__name__).inc()
-    if _never_connected(error):
+    if isinstance(error, NotConnected):
         return NotAccepted(f"{type(error).__name__}: {error}", UNREACHABLE, was_sent=False)
     if not isinstance(error, KiteException):
         return Ambiguous(NO_ANSWER, f"{type(error).__name__}: {error}")
@@ -205,13 +204,3 @@ def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
         return NotAccepted(f"{type(error).__name__}: {text}")
     refused = error.code in _REFUSALS and "timed out" not in text.lower()
     return Ambiguous(type(error).__name__ if refused else NO_ANSWER, text, refused)
-
-
-def _never_connected(error: Exception) -> bool:
-    """Return True if no connection was made: refused, unknown host, timed out, or an untrusted certificate."""
-    return isinstance(error, NewConnectionError | ConnectTimeoutError) or _is_certificate_error(error)
-
-
-def _is_certificate_error(error: Exception) -> bool:
-    """Return True for a failed certificate check: it happens in the handshake before any request."""
-    return isinstance(error, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in error.args)

@@ -6,13 +6,15 @@ The client's own session, of requests, takes 0.3 ms of CPU more for each call; t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ssl import SSLCertVerificationError
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import certifi
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
 from urllib3.util import parse_url
 
 from services.exit_qualification.orders.brokers.kite.whole_answers import pool_of
@@ -21,6 +23,10 @@ Values = Mapping[str, Any]
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _READ: Final = {"Accept-Encoding": "gzip, deflate"}
+
+
+class NotConnected(HTTPError):
+    """No connection was made, so nothing was sent."""
 
 
 class AnswerTimedOut(HTTPError):
@@ -49,7 +55,9 @@ class KiteSession:
 
     def __init__(self, root_url: str, timeout_s: float) -> None:
         """Connect to the host of `root_url`; `timeout_s` limits connecting, and the whole answer."""
-        self._pool = pool_of(parse_url(root_url), certifi.where())
+        url = parse_url(root_url)
+        self._host = url.netloc
+        self._pool = pool_of(url, certifi.where())
         self._timeout_s = timeout_s
 
     def request(
@@ -75,8 +83,10 @@ class KiteSession:
 
         Raises
         ------
+        NotConnected, AnswerTimedOut, RedirectRefused
+            See there.
         HTTPError
-            No connection, no whole answer in time, or a redirect.
+            The connection was lost, or the answer is no HTTP.
         """
         path = urlsplit(url).path
         try:
@@ -91,9 +101,24 @@ class KiteSession:
             )
         except ReadTimeoutError as error:
             raise AnswerTimedOut(f"the answer did not end within {self._timeout_s:g} s") from error
+        except (ConnectTimeoutError, SSLError) as error:
+            reason = _why_not_connected(error)
+            if reason is None:
+                raise
+            raise NotConnected(f"{self._host}: {reason}") from error
         if answer.get_redirect_location():
             raise RedirectRefused(f"{method} {path}: the broker answered {answer.status}, a redirect")
         return WholeAnswer(answer.status, answer.headers, answer.data)
+
+
+def _why_not_connected(error: HTTPError) -> str | None:
+    """Return why no connection was made; None for an error of an encrypted connection that was made."""
+    if isinstance(error, NewConnectionError):  # a kind of ConnectTimeoutError
+        return re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__))
+    if isinstance(error, ConnectTimeoutError):
+        return "timed out"
+    refused = [each for each in error.args if isinstance(each, SSLCertVerificationError)]
+    return f"its certificate is not trusted: {refused[0].verify_message}" if refused else None
 
 
 def _encoded(values: Values) -> str:

@@ -1,0 +1,134 @@
+"""The machine's own limit for a steady exit: the steps that no exit can do without, and nothing else.
+
+Five processes pass each tick on: three ways through Kafka, four transactions with a commit, two calls to a broker. They
+know no rule, no gate, no signature, no other trade, and they could not be restarted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from bench.orders import bare_steps
+from bench.orders.system import System
+from deploy.local.processes.child import clean_environment
+from deploy.local.processes.ports import free_port
+from shared.clock import SystemClock
+from shared.errors import Unavailable
+
+ROOT = Path(__file__).parents[2]
+WARM_UP = 20
+"""Exits before those measured."""
+LIMIT_S = 60
+STOP_S = 5
+
+
+@dataclass(frozen=True)
+class BareChain:
+    """Milliseconds from a tick to its last record."""
+
+    p50_ms: float
+    p99_ms: float
+
+
+def measure_bare_chain(system: System, per_s: float, count: int) -> BareChain:
+    """Send so many ticks a second through the chain, on the servers of the system, and remove its traces.
+
+    Raises
+    ------
+    Unavailable
+        A process did not become ready, or a record did not come.
+    """
+    keys = [f"bare{n}" for n in range(WARM_UP + count)]
+    with _places(system, keys), _processes(system):
+        waits_ms = _send_all(system.bootstrap_servers, keys, per_s)[WARM_UP:]
+    waits_ms.sort()
+    return BareChain(statistics.median(waits_ms), waits_ms[min(len(waits_ms) - 1, int(0.99 * len(waits_ms)))])
+
+
+def _send_all(servers: str, keys: list[str], per_s: float) -> list[float]:
+    """Send a tick for each key and return the milliseconds until its last record, in their order."""
+    clock, sent, seen = SystemClock(), dict[str, float](), dict[str, float]()
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "enable.idempotence": True})
+    producer.list_topics(timeout=LIMIT_S)
+    reading = threading.Thread(target=_read, args=(servers, len(keys), seen, clock), daemon=True)
+    reading.start()
+    began = clock.monotonic()
+    for nth, key in enumerate(keys):
+        threading.Event().wait(max(0.0, began + nth / per_s - clock.monotonic()))
+        sent[key] = clock.monotonic()
+        producer.produce(bare_steps.TICKS, b"", key)
+        producer.poll(0)
+    producer.flush(LIMIT_S)
+    reading.join(LIMIT_S)
+    if len(seen) < len(keys):
+        raise Unavailable(f"{len(keys) - len(seen)} of {len(keys)} ticks did not come through the bare chain")
+    return [1000 * (seen[key] - sent[key]) for key in keys]
+
+
+def _read(servers: str, count: int, seen: dict[str, float], clock: SystemClock) -> None:
+    """Note when each last record could be read."""
+    reader = Consumer({"bootstrap.servers": servers, "group.id": "bare-reader", "enable.auto.commit": False})
+    reader.assign([TopicPartition(bare_steps.CLOSED, 0, OFFSET_BEGINNING)])
+    until = clock.monotonic() + LIMIT_S
+    while len(seen) < count and clock.monotonic() < until:
+        message = reader.poll(0.5)
+        if message is not None and message.error() is None:
+            seen[(message.key() or b"").decode()] = clock.monotonic()
+    reader.close()
+
+
+@contextmanager
+def _places(system: System, keys: list[str]) -> Iterator[None]:
+    """Make the tables, with a trade for each key, and the topics, and remove them afterwards."""
+    topics = [bare_steps.TICKS, bare_steps.FILLS, bare_steps.CLOSED]
+    admin = AdminClient({"bootstrap.servers": system.bootstrap_servers})
+    with psycopg.connect(system.admin_url, autocommit=True) as connection:
+        connection.execute(bare_steps.TABLES)
+        connection.execute("INSERT INTO trades (id) SELECT unnest(%s::text[])", (keys,))
+        try:
+            for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in topics]).values():
+                made.result(LIMIT_S)
+            yield
+        finally:
+            connection.execute("DROP SCHEMA bench_bare CASCADE")
+            for removed in admin.delete_topics(topics).values():
+                removed.result(LIMIT_S)
+
+
+@contextmanager
+def _processes(system: System) -> Iterator[None]:
+    """Run the processes of the chain; the broker is ready before its client."""
+    environment = clean_environment() | {
+        bare_steps.DATABASE: system.admin_url,
+        bare_steps.KAFKA: system.bootstrap_servers,
+        bare_steps.BROKER_PORT: str(free_port("bare broker")),
+    }
+    with ExitStack() as cleanup:
+        for role in ("answer", "evaluate", "execute", "publish", "close"):
+            argv = [sys.executable, "-m", "bench.orders.bare_steps", role]
+            process = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+            cleanup.callback(_end, process)
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise Unavailable(f"process {role} of the bare chain did not start")
+        yield
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
