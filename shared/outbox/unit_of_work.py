@@ -65,7 +65,14 @@ class UnitOfWork:
 
         Call it within a pipeline, once all rows are sent, with topic and key of each event at most to be emitted from
         now on. An event that was not foreseen fails the transaction.
+
+        Raises
+        ------
+        ValueError
+            It was called before: the numbers of the first call would be missing.
         """
+        if self._numbers is not None:
+            raise ValueError("the events of this unit of work are foreseen already")
         emitted = [(each.event.topic, each.event.key) for each in self._emitted]
         self._numbers = self._outbox.ask_numbers(self.connection, [*emitted, *orders])
 

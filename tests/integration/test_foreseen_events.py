@@ -97,3 +97,11 @@ def test_an_event_that_was_not_foreseen_fails_the_transaction(engine: Engine) ->
     assert numbers(engine) == before
     write(engine, [], ["b"], ["b"])
     assert len(numbers(engine)["b"]) == len(before["b"]) + 1
+
+
+def test_events_are_foreseen_once(engine: Engine) -> None:
+    before = numbers(engine)
+    with pytest.raises(ValueError, match="foreseen already"), unit(engine) as uow, pipelined(uow.connection):
+        uow.foresee(orders(["a"]))
+        uow.foresee(orders(["a"]))
+    assert numbers(engine) == before

@@ -13,6 +13,7 @@ from typing import LiteralString
 
 from services.outbox_relay.database.connection import Connection
 from shared.errors import Conflict
+from shared.wording import plural
 
 LONG_AGO = 3
 """PostgreSQL's first transaction number; every snapshot sees it."""
@@ -202,9 +203,9 @@ def _refuse_if_unclear(state: State, allowed: Permissions) -> None:
         )
     if state.is_ambiguous and not (allowed.adopt or allowed.publish_new):
         raise Conflict(
-            f"{state.new} events were written on this server, with numbers among those of the dump: restore again and "
-            "rebase before the services start; or give --publish-new to publish all of them, again if need be; or, if "
-            "this database was not restored but upgraded by pg_upgrade, --adopt"
+            f"this server has written {plural(state.new, 'event')}, with numbers among those of the dump: restore "
+            "again and rebase before the services start; or give --publish-new to publish all of them, again if need "
+            "be; or, if this database was not restored but upgraded by pg_upgrade, --adopt"
         )
 
 

@@ -70,7 +70,7 @@ def test_rebase_refuses_earlier_events_unless_repetition_is_allowed(
     old = set(history.writer.committed())
     for _ in range(3):
         history.writer.write(*history.keys)
-    with pytest.raises(Conflict, match="240 events were written on this server"):
+    with pytest.raises(Conflict, match="this server has written 240 events"):
         rebased(database)
 
     rebased(database, Permissions(force=True, publish_new=True))
