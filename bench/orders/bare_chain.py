@@ -61,9 +61,10 @@ def _send_all(servers: str, keys: list[str], per_s: float) -> list[float]:
     clock, sent, seen = SystemClock(), dict[str, float](), dict[str, float]()
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "enable.idempotence": True})
     producer.list_topics(timeout=LIMIT_S)
-    reading = threading.Thread(target=_read, args=(servers, len(keys), seen, clock), daemon=True)
-    reading.start()
     began = clock.monotonic()
+    until = began + len(keys) / per_s + LIMIT_S
+    reading = threading.Thread(target=_read, args=(servers, len(keys), seen, until), daemon=True)
+    reading.start()
     for nth, key in enumerate(keys):
         threading.Event().wait(max(0.0, began + nth / per_s - clock.monotonic()))
         sent[key] = clock.monotonic()
@@ -76,11 +77,11 @@ def _send_all(servers: str, keys: list[str], per_s: float) -> list[float]:
     return [1000 * (seen[key] - sent[key]) for key in keys]
 
 
-def _read(servers: str, count: int, seen: dict[str, float], clock: SystemClock) -> None:
-    """Note when each last record could be read."""
+def _read(servers: str, count: int, seen: dict[str, float], until: float) -> None:
+    """Note when each last record could be read, by the monotonic clock, which also ends the reading."""
+    clock = SystemClock()
     reader = Consumer({"bootstrap.servers": servers, "group.id": "bare-reader", "enable.auto.commit": False})
     reader.assign([TopicPartition(bare_steps.CLOSED, 0, OFFSET_BEGINNING)])
-    until = clock.monotonic() + LIMIT_S
     while len(seen) < count and clock.monotonic() < until:
         message = reader.poll(0.5)
         if message is not None and message.error() is None:
@@ -95,8 +96,8 @@ def _places(system: System, keys: list[str]) -> Iterator[None]:
     admin = AdminClient({"bootstrap.servers": system.bootstrap_servers})
     with psycopg.connect(system.admin_url, autocommit=True) as connection:
         connection.execute(bare_steps.TABLES)
-        connection.execute("INSERT INTO trades (id) SELECT unnest(%s::text[])", (keys,))
         try:
+            connection.execute("INSERT INTO trades (id) SELECT unnest(%s::text[])", (keys,))
             for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in topics]).values():
                 made.result(LIMIT_S)
             yield
