@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from bench.orders.broker_calls import timed_broker_calls
 from bench.orders.closed_trades import ClosedTrades
 from bench.orders.hops import hops_ms
 from bench.orders.load import open_trades, trade
@@ -33,6 +34,8 @@ class Exits:
     ----------
     hops_ms:
         The median of each hop, by its end; not of a burst.
+    broker_ms:
+        The mean of each kind of call to the broker; not of a burst.
     """
 
     count: int
@@ -41,6 +44,7 @@ class Exits:
     last_ms: float
     usage: Usage
     hops_ms: Mapping[str, float] = field(default_factory=dict)
+    broker_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 class ExitRuns:
@@ -60,7 +64,11 @@ class ExitRuns:
         by_symbol = dict(zip(symbols, self._open(wanted), strict=True))
         sent: dict[str, float] = {}
         sender = self._sender()
-        with ClosedTrades(self._system.bootstrap_servers) as closed, measured(self._system) as usage:
+        with (
+            ClosedTrades(self._system.bootstrap_servers) as closed,
+            timed_broker_calls(self._system.exit_orders) as calls,
+            measured(self._system) as usage,
+        ):
             began = self._clock.monotonic()
             for nth, symbol in enumerate(symbols):
                 self._pause_until(began + nth / per_s)
@@ -68,7 +76,8 @@ class ExitRuns:
                 self._tick(sender, symbol)
             sender.flush()
             seen = closed.wait_for(list(sent), LIMIT_S)
-        return replace(_exits(sent, seen, usage), hops_ms=hops_ms(self._system.admin_url, sent, seen))
+        hops = hops_ms(self._system.admin_url, sent, seen)
+        return replace(_exits(sent, seen, usage), hops_ms=hops, broker_ms=calls.mean_ms)
 
     def burst(self, count: int) -> Exits:
         """Let one tick meet the target of every trade, spread over all accounts."""

@@ -31,6 +31,7 @@ class System:
 
     trade_api: str
     exit_api: str
+    exit_orders: str
     bootstrap_servers: str
     admin_url: str
     token: str
@@ -78,13 +79,15 @@ def _with_broker(
     }
     port = free_port(str(root))
     store_accounts(about["admin_database_url"], names, f"http://{LOOPBACK}:{port}")
+    orders_port = free_port(str(root), avoid={port})
     processes = [
         _started(root, BROKER, port, shared | broker, cleanup),
-        _started(root, ORDERS, free_port(str(root), avoid={port}), shared | orders, cleanup),
+        _started(root, ORDERS, orders_port, shared | orders, cleanup),
     ]
     return System(
         trade_api=about["trade_api"],
         exit_api=about["exit_api"],
+        exit_orders=f"http://{LOOPBACK}:{orders_port}",
         bootstrap_servers=about["kafka_bootstrap_servers"],
         admin_url=about["admin_database_url"],
         token=about["token"],

@@ -22,11 +22,12 @@ def test_a_tiny_run_measures_every_part(tmp_path: Path) -> None:
     for row in (
         "POST /trades, 16 connections",
         "steady exits, 20/s",
+        "means of their calls to the broker",
         "a bare chain of its steps, 20/s",
         "10 exits of one tick, 2 accounts",
         "steady exits, after the others ended, 20/s",
         "trade-fills",
-        "idle",
+        "idle, two minutes later",
     ):
         assert any(line.startswith(f"| {row} |") for line in lines), row
     assert not any("not measured" in line for line in lines)
