@@ -7,8 +7,8 @@ know no rule, no gate, no signature, no other trade, and they could not be resta
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +21,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.orders import bare_steps
 from bench.orders.system import System
-from deploy.local.processes.child import clean_environment
+from bench.percentiles import percentile
+from deploy.local.processes.child import Child, Command, clean_environment, last_lines
 from deploy.local.processes.ports import free_port
 from shared.clock import SystemClock
 from shared.errors import Unavailable
@@ -31,6 +32,7 @@ WARM_UP = 20
 """Exits before those measured."""
 LIMIT_S = 60
 STOP_S = 5
+LOOK_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,7 @@ def measure_bare_chain(system: System, per_s: float, count: int) -> BareChain:
     keys = [f"bare{n}" for n in range(WARM_UP + count)]
     with _places(system, keys), _processes(system):
         waits_ms = _send_all(system.bootstrap_servers, keys, per_s)[WARM_UP:]
-    waits_ms.sort()
-    return BareChain(statistics.median(waits_ms), waits_ms[min(len(waits_ms) - 1, int(0.99 * len(waits_ms)))])
+    return BareChain(statistics.median(waits_ms), percentile(sorted(waits_ms), 0.99))
 
 
 def _send_all(servers: str, keys: list[str], per_s: float) -> list[float]:
@@ -116,20 +117,19 @@ def _processes(system: System) -> Iterator[None]:
         bare_steps.BROKER_PORT: str(free_port("bare broker")),
     }
     with ExitStack() as cleanup:
+        logs = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="exitflow-bench-bare-")))
         for role in ("answer", "evaluate", "execute", "publish", "close"):
             argv = [sys.executable, "-m", "bench.orders.bare_steps", role]
-            process = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-            cleanup.callback(_end, process)
-            assert process.stdout is not None
-            if not process.stdout.readline():
-                raise Unavailable(f"process {role} of the bare chain did not start")
+            child = Child(Command(argv, logs / f"{role}.log", ROOT, environment))
+            cleanup.callback(child.stop, STOP_S)
+            _await_ready(child, role)
         yield
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _await_ready(child: Child, role: str) -> None:
+    clock = SystemClock()
+    until = clock.monotonic() + LIMIT_S
+    while (told := last_lines(child.command.log_file)) != bare_steps.READY:
+        if child.exit_status is not None or clock.monotonic() > until:
+            raise Unavailable(f"process {role} of the bare chain did not start: {told}")
+        threading.Event().wait(LOOK_S)

@@ -22,6 +22,9 @@ from shared.runtime.stopping import exit_on_sigterm
 DATABASE, KAFKA, BROKER_PORT = "BARE_DATABASE", "BARE_KAFKA", "BARE_BROKER_PORT"
 """Names of the environment."""
 
+READY = "ready"
+"""The first line of a process that others may call."""
+
 SCHEMA = "bench_bare"
 TICKS, FILLS, CLOSED = "bench.bare.ticks", "bench.bare.fills", "bench.bare.closed"
 SESSION = f"-c search_path={SCHEMA} -c plan_cache_mode=force_generic_plan -c jit=off"
@@ -116,7 +119,7 @@ ROLES: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
 
 
 def _is_ready() -> None:
-    sys.stdout.write("ready\n")
+    sys.stdout.write(f"{READY}\n")
     sys.stdout.flush()
 
 

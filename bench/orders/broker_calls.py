@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from shared.http.clients import direct
+from shared.runtime.metric_samples import MetricSamples
 
 CALLS = ("place", "order_trades")
 """Calls of an exit filled at once."""
 
-FAMILY = "exit_broker_call_seconds"
+SECONDS, COUNT = "exit_broker_call_seconds_sum", "exit_broker_call_seconds_count"
 LIMIT_S = 5
 
 
@@ -28,25 +28,15 @@ class BrokerCalls:
 @contextmanager
 def timed_broker_calls(exit_orders: str) -> Iterator[BrokerCalls]:
     """Time the calls within the block by the metrics of exit-orders at this URL."""
-    calls, before = BrokerCalls(), _sums(exit_orders)
+    calls, before = BrokerCalls(), _scrape(exit_orders)
     yield calls
-    after = _sums(exit_orders)
+    after = _scrape(exit_orders)
     for call in CALLS:
-        made = _of(after, "count", call) - _of(before, "count", call)
+        made = after.total(COUNT, call=call) - before.total(COUNT, call=call)
         if made:
-            calls.mean_ms[call] = 1000 * (_of(after, "sum", call) - _of(before, "sum", call)) / made
+            calls.mean_ms[call] = 1000 * (after.total(SECONDS, call=call) - before.total(SECONDS, call=call)) / made
 
 
-def _of(sums: Mapping[tuple[str, str], float], what: str, call: str) -> float:
-    return sums.get((f"{FAMILY}_{what}", call), 0.0)
-
-
-def _sums(exit_orders: str) -> dict[tuple[str, str], float]:
-    """Return sums and counts by name and call."""
-    told = httpx.get(f"{exit_orders}/metrics", timeout=LIMIT_S, **direct(exit_orders)).raise_for_status().text
-    return {
-        (sample.name, sample.labels.get("call", "")): sample.value
-        for family in text_string_to_metric_families(told)
-        if family.name == FAMILY
-        for sample in family.samples
-    }
+def _scrape(exit_orders: str) -> MetricSamples:
+    told = httpx.get(f"{exit_orders}/metrics", timeout=LIMIT_S, **direct(exit_orders)).raise_for_status()
+    return MetricSamples.parse(told.text, (SECONDS, COUNT))

@@ -14,6 +14,7 @@ from bench.orders.hops import hops_ms
 from bench.orders.load import open_trades, trade
 from bench.orders.system import System
 from bench.orders.usage import Usage, measured
+from bench.percentiles import percentile
 from services.cli.support.tick_sender import TickSender
 from shared.clock import SystemClock
 from shared.contracts.ticks import Tick
@@ -128,5 +129,4 @@ class ExitRuns:
 
 def _exits(sent: dict[str, float], seen: dict[str, float], usage: Usage) -> Exits:
     waits = sorted(1000 * (seen[trade_id] - at) for trade_id, at in sent.items())
-    p99 = waits[min(len(waits) - 1, int(0.99 * len(waits)))]
-    return Exits(len(waits), statistics.median(waits), p99, waits[-1], usage)
+    return Exits(len(waits), statistics.median(waits), percentile(waits, 0.99), waits[-1], usage)

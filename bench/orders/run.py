@@ -116,6 +116,6 @@ def _idle(system: System, plan: Plan) -> Iterator[Figure]:
         threading.Event().wait(min(rest_s, plan.most_rest_s))
         with measured(system) as usage:
             threading.Event().wait(plan.idle_s)
-        shares = sorted(((cpu / usage.wall_s, name) for name, cpu in usage.cpu_s.items()), reverse=True)
-        text = ", ".join(f"{name} {100 * share:.1f} %" for share, name in shares[:6])
+        shares = sorted(((cpu / usage.wall_s, process) for process, cpu in usage.cpu_s.items()), reverse=True)
+        text = ", ".join(f"{process} {100 * share:.1f} %" for share, process in shares[:6])
         yield Figure(name, f"{100 * usage.total_s / usage.wall_s:.1f} % of a core", goal, text)

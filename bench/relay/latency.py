@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
 
+from bench.percentiles import percentile
 from bench.relay.candidate import Candidate
 from bench.relay.outbox import insert_backlog
 from bench.relay.place import Place, fresh_place
@@ -161,14 +162,10 @@ def _latency(trial: Trial, written: list[Written], received: dict[int, float]) -
         asked_per_s=trial.rate_per_s,
         written_per_s=events / (end_s - begin_s),
         rows=written[0].rows,
-        p50_ms=_percentile(after_commit, 0.50) * 1000,
-        p99_ms=_percentile(after_commit, 0.99) * 1000,
-        p50_from_send_ms=_percentile(after_send, 0.50) * 1000,
-        p99_from_send_ms=_percentile(after_send, 0.99) * 1000,
+        p50_ms=percentile(after_commit, 0.50) * 1000,
+        p99_ms=percentile(after_commit, 0.99) * 1000,
+        p50_from_send_ms=percentile(after_send, 0.50) * 1000,
+        p99_from_send_ms=percentile(after_send, 0.99) * 1000,
         behind=in_time < BEHIND * events,
         missing=len(counted) - len(arrived),
     )
-
-
-def _percentile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

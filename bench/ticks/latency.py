@@ -12,6 +12,7 @@ from statistics import median
 
 from confluent_kafka import Consumer, Message
 
+from bench.percentiles import percentile
 from bench.ticks.kafka_path import LIMIT_S
 from bench.ticks.market import only_tick
 from bench.ticks.place import ROOT, TARGET, Place, copy_same
@@ -93,8 +94,8 @@ def _latency(found: Probes, ticks_per_s: float, written: Mapping[str, float] | N
     waits = sorted(found.read[name] - found.sent[name] for name in names)
     return Latency(
         ticks_per_s,
-        waits[len(waits) // 2] * 1000,
-        waits[int(len(waits) * 0.99)] * 1000,
+        percentile(waits, 0.50) * 1000,
+        percentile(waits, 0.99) * 1000,
         median(found.logged[name] - found.sent[name] for name in names) * 1000,
         None if written is None else median(written[name] - found.logged[name] for name in names) * 1000,
         median(found.read[name] - stored[name] for name in names) * 1000,

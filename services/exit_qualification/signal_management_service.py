@@ -36,6 +36,7 @@ from shared.exit_rules.registry import rule_of
 from shared.ids import client_order_id, new_id
 from shared.instants import EPOCH
 from shared.money import from_units
+from shared.outbox.numbers import order_of
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.hot_path import Sent, pipelined
 
@@ -186,7 +187,7 @@ class SignalManagementService:
                 exits += part
             drafts = [_events(each, now) for each in exits]
             if are_last_rows:
-                uow.foresee([(event.topic, event.key) for events in drafts for event in events])
+                uow.foresee([order_of(event) for events in drafts for event in events])
         written = {intent_id for each in sent for (intent_id,) in each.rows()}
         for detected, events in zip(exits, drafts, strict=True):
             uow.emit(*(events if detected.is_among(written) else events[:1]))

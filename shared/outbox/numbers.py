@@ -7,10 +7,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from shared.contracts.events import Event
 from shared.postgres.hot_path import send
 
 Order = tuple[str, str]
 """Topic and key: events are numbered within them."""
+
+
+def order_of(event: Event) -> Order:
+    """Return an event's topic, without the prefix of its cluster, and key."""
+    return event.topic, event.key
+
 
 NUMBER = text("""
 -- outbox.number: sequence rows are locked in sorted order and before the events get their ids: per key the order of ids

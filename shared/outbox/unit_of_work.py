@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from shared.contracts.events import Event
 from shared.outbox import after_commit
 from shared.outbox.after_commit import Emitted
-from shared.outbox.numbers import Numbers, Order
+from shared.outbox.numbers import Numbers, Order, order_of
 from shared.outbox.writing import Outbox
 from shared.postgres.hot_path import Answer, pipelined, send_commit
 
@@ -73,7 +73,7 @@ class UnitOfWork:
         """
         if self._numbers is not None:
             raise ValueError("the events of this unit of work are foreseen already")
-        emitted = [(each.event.topic, each.event.key) for each in self._emitted]
+        emitted = [order_of(each.event) for each in self._emitted]
         self._numbers = self._outbox.ask_numbers(self.connection, [*emitted, *orders])
 
     def flush(self) -> None:

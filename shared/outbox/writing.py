@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -15,7 +15,7 @@ from shared.contracts.topics import TopicNames
 from shared.errors import InvalidInput
 from shared.ids import new_id_text, new_traceparent
 from shared.outbox.commit_signal import NOTIFY_RESTING
-from shared.outbox.numbers import Numbers, Order
+from shared.outbox.numbers import Numbers, Order, order_of
 from shared.outbox.signatures import EventSigner, SignedParts
 from shared.postgres.hot_path import pipelined, send
 
@@ -82,7 +82,7 @@ class Outbox:
         """
         if not events and numbers is None:
             return
-        orders = self._on_cluster([(event.topic, event.key) for event in events])
+        orders = self._on_cluster(map(order_of, events))
         begun = new_traceparent()
         traces = [trace or begun for trace in traceparents] if traceparents else [begun] * len(events)
         with pipelined(connection):
@@ -93,7 +93,7 @@ class Outbox:
                 # PostgreSQL writes a part while the next is signed.
                 self._send(connection, parts[first : first + PART], traces[first : first + PART])
 
-    def _on_cluster(self, orders: Sequence[Order]) -> list[Order]:
+    def _on_cluster(self, orders: Iterable[Order]) -> list[Order]:
         return [(self.topics.on_cluster(topic), key) for topic, key in orders]
 
     def _send(self, connection: Connection, parts: Sequence[SignedParts], traceparents: Sequence[str]) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench.ticks.place import ROOT
+from tests.bench.tiny_runs import has_row, tiny_run
 
 pytestmark = [pytest.mark.apache, pytest.mark.long]
 LIMIT_S = 240
 
 
 def test_a_tiny_run_measures_every_part(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "bench.orders", "--smoke", "--output", str(tmp_path)]
-    answer = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    assert answer.returncode == 0, answer.stderr
+    tiny_run("orders", tmp_path, LIMIT_S)
     lines = (tmp_path / "orders.md").read_text().splitlines()
     for row in (
         "POST /trades, 16 connections",
@@ -29,5 +25,5 @@ def test_a_tiny_run_measures_every_part(tmp_path: Path) -> None:
         "trade-fills",
         "idle, two minutes later",
     ):
-        assert any(line.startswith(f"| {row} |") for line in lines), row
+        assert has_row(lines, row), row
     assert not any("not measured" in line for line in lines)

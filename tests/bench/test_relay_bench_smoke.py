@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench.relay.candidate import ROOT
 from bench.relay.results import load
+from tests.bench.tiny_runs import tiny_run
 
 pytestmark = [pytest.mark.apache, pytest.mark.long]
 LIMIT_S = 200
@@ -17,9 +15,7 @@ LIMIT_S = 200
 
 def test_a_tiny_run_measures_everything_and_writes_its_page(tmp_path: Path) -> None:
     only = ["ceiling-before", "exitflow"]
-    argv = [sys.executable, "-m", "bench.relay", "--smoke", "--only", ",".join(only), "--output", str(tmp_path)]
-    answer = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    assert answer.returncode == 0, answer.stderr
+    tiny_run("relay", tmp_path, LIMIT_S, "--only", ",".join(only))
 
     measured = load(tmp_path / "relay.json").measured
     assert list(measured) == only

@@ -6,7 +6,6 @@ The client's own session, of requests, takes 0.3 ms of CPU more for each call; t
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ssl import SSLCertVerificationError
@@ -114,7 +113,8 @@ class KiteSession:
 def _why_not_connected(error: HTTPError) -> str | None:
     """Return why no connection was made; None for an error of an encrypted connection that was made."""
     if isinstance(error, NewConnectionError):  # a kind of ConnectTimeoutError
-        return re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__))
+        assert isinstance(error.__cause__, OSError)
+        return error.__cause__.strerror or str(error.__cause__)
     if isinstance(error, ConnectTimeoutError):
         return "timed out"
     refused = [each for each in error.args if isinstance(each, SSLCertVerificationError)]
