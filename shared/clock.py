@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,7 @@ def trading_day(instant: datetime) -> date:
     return (instant.astimezone(UTC) + TRADING_OFFSET).date()
 
 
+@lru_cache(maxsize=256)  # events of one moment carry the same instants
 def rfc3339(instant: datetime) -> str:
     """Format an aware instant as RFC 3339 in UTC with microseconds, e.g. ``2026-01-13T03:45:00.123000Z``."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.engine import make_url
+
 from bench.orders.accounts import account_names, credentials_of, store_accounts
+from deploy.local.postgres.socket import by_socket, socket_directory
 from deploy.local.processes.ports import LOOPBACK, free_port
 from deploy.local.processes.service_process import ServiceProcess
 from deploy.local.secrets.credentials import Credentials
@@ -73,7 +76,7 @@ def _with_broker(
         f"{PREFIX}TRADE_EVENT_KEYS": secrets.trade_event_keys(),
     }
     orders = {
-        f"{PREFIX}EXIT_DATABASE_URL": about["exit_database_url"],
+        f"{PREFIX}EXIT_DATABASE_URL": _service_url(root, about["exit_database_url"]),
         f"{PREFIX}EVENT_SIGNING_KEY": secrets.exit_signing_key,
         f"{PREFIX}EXECUTION": execution.value,
     }
@@ -95,6 +98,12 @@ def _with_broker(
         pids={**about["processes"], **{one.name: one.pid or 0 for one in processes}},
         credentials=secrets,
     )
+
+
+def _service_url(root: Path, url: str) -> str:
+    """Return the URL of a database as services of the stack have it."""
+    socket = socket_directory(DataDirectory(root).postgres, int(make_url(url).port or 0))
+    return url if socket is None else by_socket(url, socket)
 
 
 def _started(root: Path, name: str, port: int, environment: dict[str, str], cleanup: ExitStack) -> ServiceProcess:

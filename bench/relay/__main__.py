@@ -21,8 +21,9 @@ from bench.relay.page import page
 from bench.relay.plot import plot
 from bench.relay.results import Measured, Results
 from bench.relay.run import Plan, Run, in_order
-from bench.relay.servers import running_servers, work_directory
+from bench.relay.servers import FULL_COMPILER, running_servers, work_directory
 from bench.relay.tables import Table, goal_table, tables
+from deploy.local.kafka.apache import QUICK_START
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
 from shared.runtime.stopping import exit_on_sigterm
@@ -84,7 +85,8 @@ def _measure(
     found.run += 1
     fresh = {one.name: Measured(one.name, one.setting, found.run) for one in candidates}
     began = clock.monotonic()
-    with work_directory() as directory, running_servers(directory, smoke=plan is SMOKE_PLAN) as servers:
+    jvm = QUICK_START if plan is SMOKE_PLAN else FULL_COMPILER
+    with work_directory() as directory, running_servers(directory, jvm) as servers:
         found.conditions = conditions(arguments, plan, servers)
         run = Run(plan, servers, clock, progress.print)
         run.warm_up()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.kafka.apache import QUICK_START, ApacheKafka
+from deploy.local.kafka.apache import ApacheKafka
 from deploy.local.postgres.postgres import EmbeddedPostgres
 from deploy.local.postgres.unix_account import make_passable, server_account
 from deploy.local.processes.ports import free_port
@@ -24,7 +24,8 @@ POSTGRES_SETTINGS = {
     "max_wal_senders": "10",
     "log_min_duration_statement": "-1",
 }
-_MEASURED_JVM = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
+FULL_COMPILER = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
+"""Of a Kafka that is warmed up before anything is measured."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Servers:
 
     Attributes
     ----------
+    postgres_socket:
+        Directory of PostgreSQL's socket; None without one.
     kafka_jvm:
         Options of Kafka's Java machine.
     """
@@ -42,6 +45,7 @@ class Servers:
     postgres_pid: int
     kafka_pid: int
     directory: Path
+    postgres_socket: Path | None
     kafka_jvm: Sequence[str]
 
 
@@ -57,13 +61,12 @@ def work_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def running_servers(directory: Path, *, smoke: bool = False) -> Iterator[Servers]:
-    """Start both servers, durable; stop them at the end. Kafka of a smoke run starts soon instead of running fast."""
+def running_servers(directory: Path, jvm: Sequence[str] = FULL_COMPILER) -> Iterator[Servers]:
+    """Start both servers, durable, with these options of Kafka's Java machine; stop them at the end."""
     data = directory / "postgres"
     postgres = EmbeddedPostgres(data, free_port(str(data)), new_secret(), settings=POSTGRES_SETTINGS)
     logs = directory / "kafka"
     port = free_port(str(logs))
-    jvm = QUICK_START if smoke else _MEASURED_JVM
     kafka = ApacheKafka(logs, port, free_port(str(logs), avoid={port}), jvm=jvm)
     try:
         postgres.start()
@@ -77,4 +80,5 @@ def running_servers(directory: Path, *, smoke: bool = False) -> Iterator[Servers
 def _of(postgres: EmbeddedPostgres, kafka: ApacheKafka, directory: Path, jvm: Sequence[str]) -> Servers:
     assert postgres.pid is not None
     assert kafka.pid is not None
-    return Servers(postgres.admin_url, kafka.bootstrap_servers, postgres.pid, kafka.pid, directory, jvm)
+    pids = postgres.pid, kafka.pid
+    return Servers(postgres.admin_url, kafka.bootstrap_servers, *pids, directory, postgres.socket, jvm)

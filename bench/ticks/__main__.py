@@ -26,6 +26,7 @@ from bench.ticks.nautilus import MOST_TRADES, nautilus_us
 from bench.ticks.page import Part, Row, page
 from bench.ticks.place import ROOT, Places, fill_book
 from bench.ticks.plot import plot
+from deploy.local.kafka.apache import QUICK_START
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
 from shared.runtime.stopping import exit_on_sigterm
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         if Part.ALONE in plan.parts:
             _measure_alone(plan, rows)
         if plan.parts != (Part.ALONE,):
-            with work_directory() as directory, running_servers(directory, smoke=options.smoke) as servers:
+            with work_directory() as directory, running_servers(directory, QUICK_START) as servers:
                 _measure_whole(plan, Places(servers), SystemClock(), rows)
                 known = conditions(arguments, RelayPlan(plan.ticks), servers)
                 found |= {name: known[name] for name in CONDITIONS}

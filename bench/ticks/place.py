@@ -19,6 +19,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from bench.relay.servers import Servers
 from bench.relay.usage import cpu_seconds
 from bench.ticks.market import ENTRY, Mood, Step, money, only_tick, payload, plan_of, symbol_name, trade_id
+from deploy.local.postgres.socket import by_socket
 from deploy.local.processes.child import Child, Command, clean_environment
 from shared.contracts.topics import EXIT_INTENTS, MARKET_TICKS, TopicNames
 from shared.errors import Unavailable
@@ -174,7 +175,7 @@ class Places:
         directory.mkdir()
         environment = clean_environment(**{f"EXITFLOW_{setting.upper()}": value for setting, value in told.items()})
         pids = {"postgres": self._servers.postgres_pid, "kafka": self._servers.kafka_pid}
-        place = Place(admin_url, self._as(roles.RELAY, admin_url), settings, environment, directory, pids)
+        place = Place(admin_url, self._service_url(roles.RELAY, admin_url), settings, environment, directory, pids)
         with place.connect() as connection:
             connection.execute("UPDATE rollout SET mode = 'full'")
             connection.execute(_CONNECT_BROKER)
@@ -184,7 +185,7 @@ class Places:
         key = new_signing_key()
         public = signer_of(key, "the bench's key").public_pem()
         return {
-            "exit_database_url": self._as(roles.EXIT, admin_url),
+            "exit_database_url": self._service_url(roles.EXIT, admin_url),
             "kafka_bootstrap_servers": self._servers.bootstrap_servers,
             "kafka_topic_prefix": f"{name}.",
             "kafka_consumer_prefix": name,
@@ -197,6 +198,11 @@ class Places:
 
     def _url(self, name: str) -> str:
         return self._servers.admin_url.rpartition("/")[0] + f"/{name}"
+
+    def _service_url(self, role: str, url: str) -> str:
+        """Return the URL as services of a local stack have it."""
+        socket = self._servers.postgres_socket
+        return self._as(role, url) if socket is None else by_socket(self._as(role, url), socket)
 
     def _as(self, role: str, url: str) -> str:
         return roles.with_role(url, role, self._passwords[role])

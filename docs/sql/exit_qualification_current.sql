@@ -209,18 +209,22 @@ COMMENT ON COLUMN exit_qualification.market_calendars.days IS 'by date, days tha
 COMMENT ON COLUMN exit_qualification.market_calendars.tick_fresh_ms IS 'an exit by price waits while the last tick or quote of its symbol is older';
 
 CREATE FUNCTION exit_qualification.market_phase(calendar exit_qualification.market_calendars, local timestamp without time zone) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
-  SELECT coalesce((
-    SELECT session ->> 'phase'
-      FROM jsonb_array_elements(
-             CASE WHEN calendar.days ? to_char(local, 'YYYY-MM-DD')
-                  THEN calendar.days -> to_char(local, 'YYYY-MM-DD') -> 'sessions'
-                  WHEN extract(isodow FROM local)::smallint = ANY (calendar.weekdays) THEN calendar.sessions
-                  ELSE '[]' END) AS session
-     WHERE to_char(local, 'HH24:MI:SS') COLLATE "C" >= session ->> 'opens'
-       AND to_char(local, 'HH24:MI:SS') COLLATE "C" < session ->> 'closes'
-     LIMIT 1), 'CLOSED')
+DECLARE
+  today text := to_char(local, 'YYYY-MM-DD');
+  at text := to_char(local, 'HH24:MI:SS');
+  sessions jsonb := CASE WHEN calendar.days ? today THEN calendar.days -> today -> 'sessions'
+                         WHEN extract(isodow FROM local)::smallint = ANY (calendar.weekdays) THEN calendar.sessions
+                         ELSE '[]' END;
+BEGIN
+  FOR n IN 0 .. jsonb_array_length(sessions) - 1 LOOP
+    IF at COLLATE "C" >= sessions -> n ->> 'opens' AND at COLLATE "C" < sessions -> n ->> 'closes' THEN
+      RETURN sessions -> n ->> 'phase';
+    END IF;
+  END LOOP;
+  RETURN 'CLOSED';
+END
 $$;
 
 COMMENT ON FUNCTION exit_qualification.market_phase(calendar exit_qualification.market_calendars, local timestamp without time zone) IS 'phase of a calendar at a local time of a day that it covers';

@@ -84,7 +84,7 @@ class BulkExitService:
         at_us = epoch_us(self._clock.now())
         detected = [ExitCandidates.asked_for(trade, ExitReason.MANUAL, at_us) for trade in trades]
         written = self._signals.on_exits_detected(uow, detected, switches)
-        return {exit_.intent.trade_id: exit_.intent for exit_ in written if exit_.intent is not None}
+        return {exit_.intent.trade_id: exit_.intent for exit_ in written}
 
 
 def _judge(trade: OpenTrade, holder: ExitIntent | None, is_held: bool, switches: Switches) -> BulkItem:

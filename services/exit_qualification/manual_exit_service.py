@@ -68,7 +68,7 @@ class ManualExitService:
         written = self._signals.on_exits_detected(
             uow, [ExitCandidates.asked_for(trade, ExitReason.MANUAL, epoch_us(self._clock.now()))], settings
         )
-        if not written or written[0].intent is None:
+        if not written:
             raise Conflict(f"trade {trade_id} already has an exit in progress")
         after = {"intent_id": str(written[0].intent.intent_id)}
         audit(uow.connection, act, "exit.manual", str(trade_id), after=after)

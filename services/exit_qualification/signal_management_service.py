@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -31,14 +31,15 @@ from services.exit_qualification.storage.intent_batches import IntentBatches
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from shared.clock import Clock
 from shared.contracts.events import Event
+from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, RolloutMode, TradeStatus
 from shared.exit_rules.registry import rule_of
 from shared.ids import client_order_id, new_id
 from shared.instants import EPOCH
 from shared.money import from_units
-from shared.outbox.numbers import order_of
+from shared.outbox.numbers import Order
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.hot_path import Sent, pipelined
+from shared.postgres.hot_path import pipelined
 
 PART = 128
 """Exits of a transaction whose rows are sent together."""
@@ -58,14 +59,10 @@ class ExitTerms:
 
 @dataclass(frozen=True, slots=True)
 class DetectedExit:
-    """Rows written for one trade: a signal, and its intent unless another writer held the slot."""
+    """Rows written for one exit."""
 
     signal: ExitSignal
-    intent: ExitIntent | None
-
-    def is_among(self, intent_ids: Collection[UUID]) -> bool:
-        """Return whether its intent is one of these."""
-        return self.intent is not None and self.intent.intent_id in intent_ids
+    intent: ExitIntent
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,12 @@ class SignalManagementService:
         Parameters
         ----------
         are_last_rows:
-            The caller writes no row after these: the numbers of the events are asked for with them.
+            The caller changes no existing row after these: events are written with the rows of their exits.
+
+        Raises
+        ------
+        sqlalchemy.exc.IntegrityError
+            Another writer took a slot meanwhile without a lock on the trade, see `is_slot_taken`.
         """
         if not detected or switches.rollout.mode is RolloutMode.OFF:
             return []
@@ -130,9 +132,11 @@ class SignalManagementService:
             for item in detected
             if (steps := in_steps([each for each in item.candidates if book.takes(each.rule_key)]))
         }
+        if are_last_rows:
+            uow.foresee(_orders_of_events(free, book))
         chosen = self._first_with_episode(uow, free)
         self._supersede(uow, book.taken_over([item.candidate.rule_key for item in chosen]))
-        return self._write(uow, chosen, book, switches, are_last_rows=are_last_rows)
+        return self._write(uow, chosen, book, switches, are_foreseen=are_last_rows)
 
     def _first_with_episode(self, uow: UnitOfWork, free: Mapping[UUID, list[list[ExitCandidate]]]) -> list[_Chosen]:
         """Return each trade's highest-ranked candidates without a cooldown, with one statement per rank."""
@@ -170,28 +174,23 @@ class SignalManagementService:
         ExitEpisodeRepository(uow.connection).release([intent.rule_key for intent in intents])
 
     def _write(
-        self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: ExitBook, switches: Switches, *, are_last_rows: bool
+        self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: ExitBook, switches: Switches, *, are_foreseen: bool
     ) -> list[DetectedExit]:
-        """Write the rows in parts: PostgreSQL works on one while the next, and at last the events, are prepared."""
+        """Write rows and foreseen events in parts: PostgreSQL works on one while the next is prepared."""
         if not chosen:
             return []
         now = self._clock.now()
         repository = ExitIntentRepository(uow.connection)
         made = self._made(chosen, book, switches, now)
         exits: list[DetectedExit] = []
-        sent: list[Sent] = []
         with pipelined(uow.connection):
             while part := list(islice(made, PART)):
-                intents = [each.intent for each in part if each.intent is not None]
-                sent.append(repository.send(intents, [each.signal for each in part]))
+                repository.insert([each.intent for each in part], [each.signal for each in part])
+                uow.emit(*(event for detected in part for event in _events(detected, now)))
+                if are_foreseen:
+                    uow.write_foreseen()
                 exits += part
-            drafts = [_events(each, now) for each in exits]
-            if are_last_rows:
-                uow.foresee([order_of(event) for events in drafts for event in events])
-        written = {intent_id for each in sent for (intent_id,) in each.rows()}
-        for detected, events in zip(exits, drafts, strict=True):
-            uow.emit(*(events if detected.is_among(written) else events[:1]))
-        return [each if each.is_among(written) else DetectedExit(each.signal, None) for each in exits]
+        return exits
 
     def _made(
         self,
@@ -309,11 +308,21 @@ def _gate_input(
     return gate_input(asked, trade, TradeStatus.OPEN, filled, others, switches, market)
 
 
+def _orders_of_events(free: Mapping[UUID, list[list[ExitCandidate]]], book: ExitBook) -> list[Order]:
+    """Return topic and key of each event at most: of the exits of one step of each trade, and of those cancelled."""
+    orders: list[Order] = []
+    for trade_id, steps in free.items():
+        exits, key = max(map(len, steps)), str(trade_id)
+        cancelled = len(book.holders.get(trade_id, ()))
+        orders += [(EXIT_SIGNALS, key)] * exits + [(EXIT_INTENTS, key)] * (exits + cancelled)
+    return orders
+
+
 def _events(detected: DetectedExit, now: datetime) -> list[Event]:
     signal, intent = detected.signal, detected.intent
     events: list[Event] = [intent_events.signal_published(signal)]
-    if intent is not None and intent.status is IntentStatus.APPROVED:
+    if intent.status is IntentStatus.APPROVED:
         events.append(intent_events.approved(intent, now))
-    if intent is not None and intent.status is IntentStatus.REJECTED:
+    if intent.status is IntentStatus.REJECTED:
         events.append(intent_events.rejected(intent, now))
     return events

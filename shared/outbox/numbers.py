@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import length_hint
 
 from sqlalchemy import Connection, text
 
@@ -42,32 +43,42 @@ class Numbers:
     def __init__(self, connection: Connection, orders: Sequence[Order]) -> None:
         self._connection = connection
         self._asked = Counter(orders)
+        self._following: dict[Order, Iterator[int]] | None = None
         named = {"topics": [topic for topic, _ in orders], "keys": [key for _, key in orders]}
         self._sent = send(connection, NUMBER, named)
 
     def take(self, orders: Sequence[Order]) -> list[int]:
-        """Return the number of each event, in their order; give back those no event takes.
+        """Return the number of each event, in their order.
 
         Raises
         ------
         ValueError
             There are events that no number was asked for.
         """
-        used = Counter(orders)
-        if not used <= self._asked:
-            raise ValueError(f"no number was asked for events of {sorted(used - self._asked)}")
-        following = {
-            (topic, key): iter(range(last - self._asked[topic, key] + 1, last + 1))
-            for topic, key, last in self._sent.rows()
-        }
-        if unused := self._asked - used:
-            self._give_back(unused)
-        return [next(following[order]) for order in orders]
+        following = self._answered()
+        try:
+            return [next(following[order]) for order in orders]
+        except (KeyError, StopIteration):
+            raise ValueError(f"too few numbers were asked for events of {sorted(set(orders))}") from None
 
-    def _give_back(self, unused: Counter[Order]) -> None:
-        named = {
-            "topics": [topic for topic, _ in unused],
-            "keys": [key for _, key in unused],
-            "unused": list(unused.values()),
-        }
-        send(self._connection, GIVE_BACK, named)
+    def give_back(self) -> None:
+        """Give back, within a pipeline, those that no event took; none can be taken any more."""
+        following, self._following = self._answered(), {}
+        unused = {order: left for order, numbers in following.items() if (left := length_hint(numbers))}
+        if unused:
+            named = {
+                "topics": [topic for topic, _ in unused],
+                "keys": [key for _, key in unused],
+                "unused": list(unused.values()),
+            }
+            send(self._connection, GIVE_BACK, named)
+
+    def _answered(self) -> dict[Order, Iterator[int]]:
+        """Return the numbers left of each order, after a wait for the answer."""
+        if self._following is None:
+            asked = self._asked
+            self._following = {
+                (topic, key): iter(range(last - asked[topic, key] + 1, last + 1))
+                for topic, key, last in self._sent.rows()
+            }
+        return self._following

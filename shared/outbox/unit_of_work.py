@@ -61,10 +61,10 @@ class UnitOfWork:
         self._emitted += (Emitted(event, event.own_traceparent or cause, cause) for event in events)
 
     def foresee(self, orders: Sequence[Order]) -> None:
-        """Ask for the numbers of events not made yet, so their answer comes with those to the rows before them.
+        """Ask for the numbers of events not made yet, so their answer comes with those to the rows around them.
 
-        Call it within a pipeline, once all rows are sent, with topic and key of each event at most to be emitted from
-        now on. An event that was not foreseen fails the transaction.
+        Call it within a pipeline, once all existing rows are locked, with topic and key of each event at most to be
+        emitted from now on. New rows may follow. An event that was not foreseen fails the transaction.
 
         Raises
         ------
@@ -76,14 +76,17 @@ class UnitOfWork:
         emitted = [order_of(each.event) for each in self._emitted]
         self._numbers = self._outbox.ask_numbers(self.connection, [*emitted, *orders])
 
+    def write_foreseen(self) -> None:
+        """Write the events emitted so far, all of them foreseen: the server has work while more are made."""
+        assert self._numbers is not None
+        self._append(self._numbers)
+
     def flush(self) -> None:
         """Write the emitted events now; after this no other row may be written."""
-        events = [each.event for each in self._emitted]
-        traceparents = [each.traceparent for each in self._emitted]
         numbers, self._numbers = self._numbers, None
-        self._outbox.append(self.connection, events, traceparents, numbers)
-        self._written += self._emitted
-        self._emitted = []
+        self._append(numbers)
+        if numbers is not None:
+            numbers.give_back()
 
     def commit(self, last: Callable[[], Answer[Any]] | None = None) -> None:
         """Write the emitted events, commit, then call the events' observers.
@@ -117,6 +120,12 @@ class UnitOfWork:
         answer = ask().get()
         self._tell()
         return answer
+
+    def _append(self, numbers: Numbers | None) -> None:
+        emitted, self._emitted = self._emitted, []
+        events, traceparents = [each.event for each in emitted], [each.traceparent for each in emitted]
+        self._outbox.append(self.connection, events, traceparents, numbers)
+        self._written += emitted
 
     def _write_and_commit(self, last: Callable[[], Answer[Any]] | None) -> None:
         answer = None if last is None else last()

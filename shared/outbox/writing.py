@@ -71,7 +71,7 @@ class Outbox:
         traceparents:
             The trace of each event; those without one begin a new trace together.
         numbers:
-            Asked for before; they are given back for events that were not made.
+            Asked for before.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Outbox:
         ValueError
             `numbers` were not asked for one of the events.
         """
-        if not events and numbers is None:
+        if not events:
             return
         orders = self._on_cluster(map(order_of, events))
         begun = new_traceparent()

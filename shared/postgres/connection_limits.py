@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import psycopg
+from psycopg import adapt
 from psycopg._preparing import PrepareManager
-from psycopg.abc import RV, PQGen
+from psycopg.abc import RV, PQGen, Transformer
 from psycopg.errors import _WaitTimeout  # the one public sign of a time-out of `Connection.wait`
 from psycopg.pq import TransactionStatus
 
-from shared.postgres.settled_pipeline import SettledPipeline
+from shared.postgres.settled_pipeline import Reply, SettledPipeline
 
 KEEPALIVES: dict[str, Any] = {
     "keepalives_idle": 5,
@@ -110,6 +111,7 @@ class LimitedConnection(psycopg.Connection[Any]):
     """A connection with a limit on every wait for the server, whose prepared statements survive a rollback."""
 
     answer_s: float | None = None
+    _transformer: Transformer | None = None
 
     @classmethod
     def open(cls, answer_s: float | None, *args: Any, **kwargs: Any) -> Self:
@@ -127,6 +129,13 @@ class LimitedConnection(psycopg.Connection[Any]):
             self._pipeline = SettledPipeline(self)
         with super().pipeline() as pipeline:
             yield pipeline
+
+    def send_statement(self, query: bytes, values: Sequence[Any]) -> Reply:
+        """Send a statement with ``$1``, ``$2``, … within a pipeline; errors as of `SettledPipeline.send_statement`."""
+        assert isinstance(self._pipeline, SettledPipeline)
+        if self._transformer is None:
+            self._transformer = adapt.Transformer(self)
+        return self._pipeline.send_statement(query, values, self._transformer)
 
     def send_commit(self) -> None:
         """Send the commit within a pipeline, without the wait of `commit` for its answer."""

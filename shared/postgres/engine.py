@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
@@ -80,6 +81,7 @@ def open_engine(
     )
     _limit_answers(engine, limits.answer_s)
     _ping_after_rest(engine)
+    _roll_back_failed_commits(engine)
     if pooler:
         _send_with_each_transaction(engine, settings)
     return engine
@@ -129,6 +131,23 @@ def _ping_after_rest(engine: Engine) -> None:
             engine.dialect.do_ping(connection)
         except psycopg.Error as error:
             raise InvalidatePoolError from error  # the pool opens a new connection, and checks no other one
+
+
+def _roll_back_failed_commits(engine: Engine) -> None:
+    """Let no transaction outlast its use of a connection.
+
+    SQLAlchemy takes a failed commit for the end of the transaction, and asks for no rollback. In a pipeline the failure
+    may be that of an earlier statement: the commit was not executed.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def roll_back(connection: psycopg.Connection[Any] | None, record: ConnectionPoolEntry) -> None:
+        if connection is None or connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
+            return
+        try:
+            connection.rollback()
+        except psycopg.Error as error:
+            record.invalidate(error)
 
 
 def _send_with_each_transaction(engine: Engine, settings: dict[str, str]) -> None:

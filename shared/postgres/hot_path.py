@@ -7,8 +7,10 @@ its statements.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -26,12 +28,14 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.postgres.connection_limits import LimitedConnection
 from shared.postgres.poolers import settings_of_each_transaction
+from shared.postgres.settled_pipeline import Reply, SettledPipeline
 
 _DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # the library does not type it
 
 T = TypeVar("T")
 _PIPELINE: Final = "pipeline"
 _CURSOR: Final = "streamed"
+_PARAMETER: Final = re.compile(r"%(?:\((\w+)\)s|%)")
 _STATEMENTS: Final = "a pipeline of statements"
 Statement = TextClause | Select[Any]
 
@@ -54,37 +58,50 @@ def fetch(connection: Connection, statement: Statement, parameters: Mapping[str,
 class Sent:
     """A sent statement; within `pipelined` the server may still work on it."""
 
-    __slots__ = ("_connection", "_cursor", "_text")
+    __slots__ = ("_connection", "_driver", "_reply", "_text")
 
-    def __init__(self, connection: Connection, cursor: psycopg.Cursor[Any], text: str) -> None:
+    def __init__(self, connection: Connection, driver: LimitedConnection, reply: Reply, text: str) -> None:
         self._connection = connection
-        self._cursor = cursor
+        self._driver = driver
+        self._reply = reply
         self._text = text
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Wait for the statement and return its rows, once; empty if it returns none. Errors as of `fetch`."""
-        driver = self._cursor.connection
+        self.wait()
+        has_rows = self._reply.pgresult is not None and self._reply.pgresult.status == ExecStatus.TUPLES_OK
+        return self._reply.fetchall() if has_rows else []
+
+    def wait(self) -> None:
+        """Wait for the statement; errors as of `fetch`."""
         try:
-            pipeline: psycopg.Pipeline | None = self._connection.info.get(_PIPELINE)
-            if self._cursor.pgresult is None and pipeline is not None:
+            pipeline: SettledPipeline | None = self._connection.info.get(_PIPELINE)
+            if self._reply.pgresult is None and pipeline is not None:
                 pipeline.sync()
-            result = self._cursor.pgresult
-            if result is None:
+            if self._reply.pgresult is None:
                 raise PipelineAborted("an earlier statement of its pipeline failed")
-            return self._cursor.fetchall() if result.status == ExecStatus.TUPLES_OK else []
         except psycopg.Error as error:
-            raise _as_sqlalchemy_raises_it(error, self._text, self._connection, driver) from error
+            raise _as_sqlalchemy_raises_it(error, self._text, self._connection, self._driver) from error
 
 
 def send(connection: Connection, statement: Statement, parameters: Mapping[str, Any]) -> Sent:
     """Execute a statement as `fetch` does; within `pipelined` do not wait for it."""
-    text, own = _driver_text(statement)
+    if _PIPELINE in connection.info:
+        return _send(connection, _driver_statement(statement), parameters)
+    with pipelined(connection):
+        sent = _send(connection, _driver_statement(statement), parameters)
+        sent.wait()
+    return sent
+
+
+def _send(connection: Connection, statement: _DriverStatement, parameters: Mapping[str, Any]) -> Sent:
     driver = _driver_of(connection)
     try:
-        cursor = driver.cursor().execute(text, own | {name: _sent(value) for name, value in parameters.items()})
+        given = {**statement.own, **parameters} if statement.own else parameters
+        reply = driver.send_statement(statement.query, [_sent(given[name]) for name in statement.names])
     except psycopg.Error as error:
-        raise _as_sqlalchemy_raises_it(error, text, connection, driver) from error
-    return Sent(connection, cursor, text)
+        raise _as_sqlalchemy_raises_it(error, statement.text, connection, driver) from error
+    return Sent(connection, driver, reply, statement.text)
 
 
 class Answer(Generic[T]):
@@ -123,7 +140,6 @@ def send_commit(connection: Connection) -> None:
     is no part of a transaction; through a pooler it is part of another one, because a session keeps no settings there.
     """
     driver = _driver_of(connection)
-    assert isinstance(driver, LimitedConnection)
     settings = settings_of_each_transaction(connection)
     try:
         driver.send_commit()
@@ -149,14 +165,14 @@ def pipelined(connection: Connection) -> Iterator[None]:
     if _PIPELINE in connection.info:
         yield
         return
-    driver = _driver_of(connection)
+    driver, info = _driver_of(connection), connection.info  # a broken connection has none any more
     try:
         with driver.pipeline() as pipeline:
-            connection.info[_PIPELINE] = pipeline
+            info[_PIPELINE] = pipeline
             try:
                 yield
             finally:
-                del connection.info[_PIPELINE]
+                info.pop(_PIPELINE, None)
     except psycopg.Error as error:
         raise _as_sqlalchemy_raises_it(error, _STATEMENTS, connection, driver) from error
 
@@ -169,7 +185,7 @@ def settle(connection: Connection) -> None:
     sqlalchemy.exc.DBAPIError
         A statement failed: the first of them, as `fetch` raises it.
     """
-    pipeline: psycopg.Pipeline | None = connection.info.get(_PIPELINE)
+    pipeline: SettledPipeline | None = connection.info.get(_PIPELINE)
     if pipeline is None:
         return
     try:
@@ -242,12 +258,12 @@ _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
 """Texts of items by their exact type; texts and their enumerations are quoted."""
 
 
-def _driver_of(connection: Connection) -> psycopg.Connection[Any]:
+def _driver_of(connection: Connection) -> LimitedConnection:
     """Return the driver's connection, in a transaction."""
     if not connection.in_transaction():
         connection.begin()
     driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
+    assert isinstance(driver, LimitedConnection)
     return driver
 
 
@@ -273,6 +289,39 @@ def _as_sqlalchemy_raises_it(
     )
     assert isinstance(raised, Exception)
     return raised
+
+
+@dataclass(frozen=True, slots=True)
+class _DriverStatement:
+    """A constant statement for the server.
+
+    Attributes
+    ----------
+    text:
+        With the driver's names of parameters.
+    query, names:
+        With ``$1``, ``$2``, … for the parameters of these names.
+    own:
+        Values of the statement itself.
+    """
+
+    text: str
+    query: bytes
+    names: tuple[str, ...]
+    own: Mapping[str, Any]
+
+
+@cache
+def _driver_statement(statement: Statement) -> _DriverStatement:
+    text, own = _driver_text(statement)
+    numbers: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        name = found[1]
+        return "%" if name is None else f"${numbers.setdefault(name, len(numbers) + 1)}"
+
+    query = _PARAMETER.sub(number, text).encode()
+    return _DriverStatement(text, query, tuple(numbers), own)
 
 
 @cache

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from services.trade_management.domain.charges import Side
@@ -32,6 +33,7 @@ ECHO = {
 UP_TO = text("SELECT n FROM generate_series(1, :most) AS n")
 SLOW = text("SELECT n, pg_sleep(0.5) FROM generate_series(1, 5) AS n")
 BROKEN = text("SELECT 7 / (8 - n) FROM generate_series(1, 10) AS n")
+END_SESSION = text("SELECT pg_terminate_backend(pg_backend_pid())")
 HOLD = text("LOCK TABLE tick_symbols IN ACCESS EXCLUSIVE MODE")
 
 
@@ -170,6 +172,20 @@ def test_a_pipeline_tells_an_error_behind_its_last_answer(engine: Engine) -> Non
         assert fetch(connection, COUNT, {}) == [(0,)]
 
 
+def test_a_failure_before_a_commit_leaves_no_transaction(database: Database) -> None:
+    engine = open_engine(database.exit_url, "exit_qualification", application="test", pool_size=1)
+    with engine.connect() as connection, pytest.raises(DBAPIError, match="division by zero"), pipelined(connection):
+        send(connection, ADD, {"symbol": "NSE:A"})
+        send(connection, BROKEN, {})
+        connection.commit()
+    assert stored(engine) == 0
+    with engine.connect() as connection:
+        fetch(connection, ADD, {"symbol": "NSE:A"})
+        connection.commit()
+    assert stored(engine) == 1
+    engine.dispose()
+
+
 def stored(engine: Engine) -> int:
     """The number of rows, as another transaction sees it."""
     with engine.connect() as connection:
@@ -196,10 +212,13 @@ def test_the_first_error_of_a_pipeline_is_told(engine: Engine, database: Databas
     admin.dispose()
 
 
-def test_a_broken_connection_is_told_as_such(engine: Engine) -> None:
+@pytest.mark.parametrize("within", [nullcontext, pipelined])
+def test_a_broken_connection_is_told_as_such(
+    engine: Engine, within: Callable[[Connection], AbstractContextManager[None]]
+) -> None:
     with engine.connect() as connection:
-        with pytest.raises(DBAPIError) as refused:
-            fetch(connection, text("SELECT pg_terminate_backend(pg_backend_pid())"), {})
+        with pytest.raises(DBAPIError) as refused, within(connection):
+            fetch(connection, END_SESSION, {})
         assert refused.value.connection_invalidated
     with engine.connect() as connection:
         assert fetch(connection, COUNT, {}) == [(0,)]

@@ -11,12 +11,18 @@ import pytest
 from psycopg._connection_base import BaseConnection
 from psycopg._pipeline_base import BasePipeline
 
+from shared.postgres.settled_pipeline import Reply, SettledPipeline
+
 
 @contextmanager
 def sent_statements() -> Iterator[list[str]]:
     """While inside, every statement of this process, of all connections, except pings after a pause."""
     statements: list[str] = []
-    execute = psycopg.Cursor.execute
+    execute, send = psycopg.Cursor.execute, SettledPipeline.send_statement
+
+    def sending(pipeline: SettledPipeline, query: bytes, *arguments: Any) -> Reply:
+        statements.append(query.decode())
+        return send(pipeline, query, *arguments)
 
     def noting(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **named: Any) -> psycopg.Cursor[Any]:
         if query != ";":
@@ -25,6 +31,7 @@ def sent_statements() -> Iterator[list[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", noting)
+        patch.setattr(SettledPipeline, "send_statement", sending)
         yield statements
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 
+from deploy.local.postgres.socket import by_socket
 from deploy.local.secrets.credentials import Credentials
 from shared.errors import ConfigurationError
 from shared.postgres import roles
 from shared.postgres.connection_limits import KEEPALIVES, TOOLS, LimitedConnection
 from shared.postgres.engine import startup_options
+from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.settings import Settings
 
 DATABASE = "exitflow"
@@ -24,11 +27,18 @@ ANSWER_S = 60.0
 
 @dataclass(frozen=True)
 class Databases:
-    """The database of each schema, possibly the same one, as its administrator."""
+    """The database of each schema, possibly the same one, as its administrator.
+
+    Attributes
+    ----------
+    socket:
+        Directory of the server's socket, for services on its machine; None: they use the network.
+    """
 
     exit_admin_url: str = field(repr=False)
     trade_admin_url: str = field(repr=False)
     passwords: Mapping[str, str] = field(repr=False)
+    socket: Path | None = None
 
     def exit_url(self, role: str) -> str:
         """Return the exit_qualification database's URL for a role."""
@@ -38,11 +48,16 @@ class Databases:
         """Return the trade_management database's URL for a role."""
         return roles.with_role(self.trade_admin_url, role, self.passwords[role])
 
+    def service_url(self, history: str, role: str) -> str:
+        """Return the URL for a service with a role in the database of one history."""
+        url = self.exit_url(role) if history == EXIT_QUALIFICATION else self.trade_url(role)
+        return url if self.socket is None else by_socket(url, self.socket)
 
-def embedded_databases(server_admin_url: str, credentials: Credentials) -> Databases:
-    """Return one database of the embedded server for both schemas."""
+
+def embedded_databases(server_admin_url: str, credentials: Credentials, socket: Path | None = None) -> Databases:
+    """Return one database of the embedded server for both schemas; services reach it by its socket, if it has one."""
     url = urlsplit(server_admin_url)._replace(path=f"/{DATABASE}").geturl()
-    return Databases(url, url, role_passwords(credentials))
+    return Databases(url, url, role_passwords(credentials), socket)
 
 
 def external_databases(settings: Settings, credentials: Credentials) -> Databases | None:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL of our own: initialised, started and stopped by us, on the loopback interface alone."""
+"""A real PostgreSQL of our own: initialised, started and stopped by us, reached from this machine alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import psutil
 import psycopg
 
 from deploy.local.postgres.programs import postgres_programs
+from deploy.local.postgres.socket import socket_directory
 from deploy.local.postgres.unix_account import make_owned, make_passable, server_account
 from deploy.local.processes.child import Child, Command, clean_environment, last_lines
 from deploy.local.processes.ports import LOOPBACK
@@ -28,7 +29,6 @@ _ORPHANS_REMAIN = "pre-existing shared memory block"
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
     "timezone": "UTC",
@@ -87,6 +87,11 @@ class EmbeddedPostgres(ChildServer):
         return f"postgresql://{SUPERUSER}:{quote(self._password, safe='')}@{LOOPBACK}:{self._port}/postgres"
 
     @property
+    def socket(self) -> Path | None:
+        """Return the directory of its socket; None if the data directory's path allows none."""
+        return socket_directory(self._data_dir, self._port)
+
+    @property
     def probe(self) -> str:
         """Return ``postgresql://host:port``, without a password."""
         return f"postgresql://{LOOPBACK}:{self._port}"
@@ -94,7 +99,8 @@ class EmbeddedPostgres(ChildServer):
     def command(self) -> Command:
         """Return the server's command with its settings; stop by fast shutdown, then by immediate shutdown."""
         durability = {} if self._durable else _NOT_DURABLE
-        settings = {**_SETTINGS, "port": str(self._port), **durability, **self._settings}
+        listening = {"port": str(self._port), "unix_socket_directories": _quoted(self.socket)}
+        settings = {**_SETTINGS, **listening, **durability, **self._settings}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Command(
             argv=[str(postgres_programs(self._account) / "postgres"), "-D", str(self._cluster), *options],
@@ -110,6 +116,8 @@ class EmbeddedPostgres(ChildServer):
     def launch(self) -> None:
         """Create the cluster if missing, clean up after a crash, and start the server."""
         make_passable(self._data_dir, self._account)
+        if self.socket is not None:
+            make_owned(self.socket, self._account)
         if not self._cluster.exists():
             self._initialise()
         _end_leftover(self._cluster)
@@ -198,6 +206,11 @@ class EmbeddedPostgres(ChildServer):
             status = None
         if status != 0:
             raise ConfigurationError(f"initdb failed:\n{last_lines(self.log_file)}")
+
+
+def _quoted(directory: Path | None) -> str:
+    """Return a directory as the one item of a list of directories; an empty list without one."""
+    return "" if directory is None else '"' + str(directory).replace('"', '""') + '"'
 
 
 def _end_leftover(cluster: Path) -> None:

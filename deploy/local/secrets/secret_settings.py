@@ -17,10 +17,7 @@ LAST_PRICES_TOKEN = f"{PREFIX}LAST_PRICES_TOKEN"
 EXECUTION_TOKEN = f"{PREFIX}EXECUTION_TOKEN"
 EVENT_SIGNING_KEY = f"{PREFIX}EVENT_SIGNING_KEY"
 
-_URLS: dict[str, tuple[str, Callable[[Databases, str], str]]] = {
-    EXIT_QUALIFICATION: (EXIT_DATABASE_URL, Databases.exit_url),
-    TRADE_MANAGEMENT: (TRADE_DATABASE_URL, Databases.trade_url),
-}
+_URLS = {EXIT_QUALIFICATION: EXIT_DATABASE_URL, TRADE_MANAGEMENT: TRADE_DATABASE_URL}
 _SECRETS: dict[Secret, tuple[str, Callable[[Credentials], str]]] = {
     Secret.BROKER_CREDENTIALS: (BROKER_CREDENTIALS, Credentials.broker_credentials),
     Secret.EXIT_SIGNING_KEY: (EVENT_SIGNING_KEY, lambda credentials: credentials.exit_signing_key),
@@ -38,5 +35,5 @@ _SECRETS: dict[Secret, tuple[str, Callable[[Credentials], str]]] = {
 def secret_settings(name: str, databases: Databases, credentials: Credentials) -> dict[str, str]:
     """Return a process's secret settings by environment variable."""
     process = PROCESSES[name]
-    urls = {_URLS[history][0]: _URLS[history][1](databases, role) for history, role in process.databases.items()}
+    urls = {_URLS[history]: databases.service_url(history, role) for history, role in process.databases.items()}
     return urls | {_SECRETS[each][0]: _SECRETS[each][1](credentials) for each in process.secrets}

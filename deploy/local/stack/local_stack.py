@@ -166,7 +166,7 @@ class LocalStack:
         assert postgres is not None, "without external databases there is an embedded server"
         if not self._stopping():
             make_database(postgres.admin_url, fresh=fresh)
-        return embedded_databases(postgres.admin_url, credentials)
+        return embedded_databases(postgres.admin_url, credentials, postgres.socket)
 
     def _provision(self, wiring: Wiring, settings: Settings) -> None:
         if not self._stopping():

@@ -28,10 +28,10 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, check_transition
 from services.exit_qualification.models import ExitIntentRow, OpenTradeRow
 from services.exit_qualification.storage.intent_rows import PRESENT, intent_columns, to_intent, to_intents
-from services.exit_qualification.storage.new_exits import send_exits
+from services.exit_qualification.storage.new_exits import insert_exits
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.errors import NotFound, StaleVersion
-from shared.postgres.hot_path import Answer, Sent, ask, fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 _ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "error_message"))
 """Changes for an order found in the broker's books: clears the state of an unclear sending."""
@@ -109,16 +109,9 @@ class ExitIntentRepository:
 
     # writing
 
-    def insert(self, intents: Sequence[ExitIntent], signals: Sequence[ExitSignal] = ()) -> set[UUID]:
-        """Write new intents with their signals, if these are new; return the ids written.
-
-        Intents with a taken key or slot are left out.
-        """
-        return {intent_id for (intent_id,) in self.send(intents, signals).rows()}
-
-    def send(self, intents: Sequence[ExitIntent], signals: Sequence[ExitSignal] = ()) -> Sent:
-        """Write as `insert` does; its rows are the ids, and a pipeline need not wait for them."""
-        return send_exits(self._connection, signals, intents)
+    def insert(self, intents: Sequence[ExitIntent], signals: Sequence[ExitSignal] = ()) -> None:
+        """Write new intents with their signals, if these are new; errors as of `insert_exits`."""
+        insert_exits(self._connection, signals, intents)
 
     def update_status(self, intent: ExitIntent, status: IntentStatus, **changes: Any) -> ExitIntent:
         """Apply a transition with other changes of the row; return the updated intent.

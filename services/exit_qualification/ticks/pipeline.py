@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint
@@ -14,6 +14,7 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
+from services.exit_qualification.storage.new_exits import is_slot_taken
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository
@@ -101,8 +102,8 @@ class TickPipeline:
         """
         try:
             return Written(self._write(result, checkpoint, held))
-        except OperationalError as error:
-            if not is_lock_timeout(error):
+        except DBAPIError as error:
+            if not (is_lock_timeout(error) or is_slot_taken(error)):
                 raise
         unsaved = self._set_aside(result, checkpoint, held)
         exits = self._waiting.take(checkpoint.offsets)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
+from services.exit_qualification.storage.new_exits import is_slot_taken
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository, QueuedExits
@@ -91,8 +92,8 @@ class WaitingExits:
             return [], False
         try:
             return self._take_chunk(held)
-        except OperationalError as error:
-            if not is_lock_timeout(error):
+        except DBAPIError as error:
+            if not (is_lock_timeout(error) or is_slot_taken(error)):
                 raise
         with self._open_unit() as uow, pipelined(uow.connection):
             self.has_waiting |= WaitingTradeRepository(uow.connection).add(self._take_oldest(uow, held).rows)
@@ -130,8 +131,8 @@ class WaitingExits:
     def _take(self, trade_ids: Sequence[UUID], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
         try:
             return self._take_together(trade_ids, held)
-        except OperationalError as error:
-            if not is_lock_timeout(error):
+        except DBAPIError as error:
+            if not (is_lock_timeout(error) or is_slot_taken(error)):
                 raise
         if len(trade_ids) == 1:
             self._postpone(trade_ids)

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.postgres.socket import by_socket, socket_directory
 from deploy.local.postgres.unix_account import Account, make_passable, server_account
 from deploy.local.processes.ports import free_port
 from shared.errors import ConfigurationError
@@ -49,7 +50,28 @@ def test_it_listens_on_the_loopback_interface_alone(server: EmbeddedPostgres) ->
     assert server.pid is not None
     listening = [c for c in psutil.Process(server.pid).net_connections() if c.status == psutil.CONN_LISTEN]
     assert [c.laddr.ip for c in listening] == ["127.0.0.1"]
-    assert _ask(server.admin_url, "SHOW unix_socket_directories") == ""
+
+
+def test_its_socket_answers_its_own_user_with_the_password(server: EmbeddedPostgres) -> None:
+    assert server.socket is not None
+    assert server.socket.stat().st_mode & 0o777 == 0o700
+    assert _ask(by_socket(server.admin_url, server.socket), "SELECT inet_server_addr() IS NULL") is True
+    wrong = make_url(server.admin_url).set(password="wrong").render_as_string(hide_password=False)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(by_socket(wrong, server.socket))
+
+
+def test_sockets_have_short_paths_of_any_characters(directory: Path) -> None:
+    assert socket_directory(directory / ("long" * 30), 5432) is None
+    assert socket_directory(directory / "a,b", 5432) is None
+    odd = directory / 'a "b" c'
+    server = EmbeddedPostgres(odd, free_port(str(odd)), "secret", durable=False)
+    try:
+        server.start()
+        assert server.socket is not None
+        assert _ask(by_socket(server.admin_url, server.socket), "SELECT 1") == 1
+    finally:
+        server.stop()
 
 
 def test_it_refuses_a_wrong_password(server: EmbeddedPostgres) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from deploy.local.postgres.databases import embedded_databases
 from deploy.local.processes.ports import PortBook
@@ -46,6 +48,17 @@ def test_a_service_reaches_its_databases_with_its_own_role(wiring: Wiring, servi
     environment = wiring.environment(service)
     urls = {name: value for name, value in environment.items() if name.endswith("DATABASE_URL")}
     assert {name: url.split("//")[1].split(":")[0] for name, url in urls.items()} == ROLE_OF[service]
+
+
+@pytest.mark.parametrize("service", ROLE_OF)
+def test_a_service_reaches_its_databases_by_a_socket(wiring: Wiring, service: str) -> None:
+    by_socket = replace(wiring, databases=replace(wiring.databases, socket=Path("/run/some where")))
+    environment = by_socket.environment(service)
+    for name, role in ROLE_OF[service].items():
+        parts = conninfo_to_dict(environment[name])
+        assert parts["host"] == "/run/some where"
+        assert (parts["user"], parts["dbname"], parts["port"]) == (role, "exitflow", "1")
+        assert parts["password"] == conninfo_to_dict(wiring.environment(service)[name])["password"]
 
 
 @pytest.mark.parametrize("service", PROCESSES)

@@ -20,6 +20,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_lists import ExitFilter, ExitLists
+from services.exit_qualification.storage.new_exits import is_slot_taken
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from shared.exit_rules.plan import ExitPlan
 from shared.ids import client_order_id, new_id
@@ -171,6 +172,17 @@ def test_concurrent_writers_never_want_more_than_the_trade(scenario: OrderScenar
     assert _wanted(scenario, trade.trade_id) == 80
 
 
+def test_an_exit_in_a_taken_slot_is_refused(scenario: OrderScenario) -> None:
+    trade = _ladder(scenario)
+    (model,) = scenario.detect_all(trade, (TARGET, 1))
+    with pytest.raises(IntegrityError) as refused:
+        _insert(scenario, msgspec.structs.replace(model, quantity=1), trade.trade_id, 1, 1, episode_id=99)
+    assert is_slot_taken(refused.value)
+    with pytest.raises(IntegrityError, match="more than its quantity") as too_much:
+        _insert(scenario, model, trade.trade_id, 2, 1000)
+    assert not is_slot_taken(too_much.value)
+
+
 def test_an_intent_cannot_be_raised_beyond_the_trade(scenario: OrderScenario) -> None:
     trade = _ladder(scenario)
     leg, _ = scenario.detect_all(trade, (TARGET, 1), (TARGET, 2))
@@ -180,15 +192,18 @@ def test_an_intent_cannot_be_raised_beyond_the_trade(scenario: OrderScenario) ->
             ExitIntentRepository(connection).update(msgspec.structs.replace(leg, version=2), quantity=76)
 
 
-def _insert(scenario: OrderScenario, model: ExitIntent, trade_id: UUID, leg: int, quantity: int) -> str:
+def _insert(
+    scenario: OrderScenario, model: ExitIntent, trade_id: UUID, leg: int, quantity: int, episode_id: int | None = None
+) -> str:
     intent_id, signal_id = new_id(), new_id()
     with scenario.engine.begin() as connection:
         connection.execute(
             text(
                 "INSERT INTO exit_signals (signal_id, trade_id, symbol, direction, exit_reason, episode_id,"
-                " detected_at, leg) VALUES (:signal_id, :trade_id, 'NSE:INFY', 'LONG', 'TARGET', :leg, now(), :leg)"
+                " detected_at, leg)"
+                " VALUES (:signal_id, :trade_id, 'NSE:INFY', 'LONG', 'TARGET', :episode_id, now(), :leg)"
             ),
-            {"signal_id": signal_id, "trade_id": trade_id, "leg": leg},
+            {"signal_id": signal_id, "trade_id": trade_id, "leg": leg, "episode_id": episode_id or leg},
         )
         intent = msgspec.structs.replace(
             model,
@@ -196,11 +211,12 @@ def _insert(scenario: OrderScenario, model: ExitIntent, trade_id: UUID, leg: int
             signal_id=signal_id,
             trade_id=trade_id,
             leg=leg,
-            episode_id=leg,
+            episode_id=episode_id or leg,
             quantity=quantity,
             client_order_id=client_order_id(intent_id),
         )
-        return "written" if ExitIntentRepository(connection).insert([intent]) else "refused"
+        ExitIntentRepository(connection).insert([intent])
+    return "written"
 
 
 def _wanted(scenario: OrderScenario, trade_id: UUID) -> int:

@@ -98,12 +98,12 @@ def test_chunk_statement_count_is_independent_of_queued_exits(book: Book, pipeli
     assert taken[0] == taken[1] <= MOST_OF_A_CHUNK, statements
 
 
-def test_queued_chunk_waits_five_times_for_the_server(book: Book, pipeline: TickPipeline) -> None:
+def test_queued_chunk_waits_four_times_for_the_server(book: Book, pipeline: TickPipeline) -> None:
     write_first(book, pipeline, MOST_TRADES + 3)
     held = claim(book)
     with waits() as waited:
         assert len(pipeline.write_queued(held)) == 3
-    assert len(waited) == 5, waited
+    assert len(waited) == 4, waited
 
 
 def test_chunk_above_current_transaction_limit_is_taken_whole(

@@ -26,7 +26,7 @@ from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book
 from tests.support.statements import sent_statements, waits
 from tests.support.trades import opened
 
-MOST_WAITS = 4
+MOST_WAITS = 3
 """Times at which a transaction with exits waits for the server, with its commit."""
 
 MOST_OF_EXITS = 10
