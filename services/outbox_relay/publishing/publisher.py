@@ -30,7 +30,7 @@ METADATA_AGE_MS = 900_000
 MISSING_AFTER_MS = 5000
 """A topic unknown to the cluster for so long is missing."""
 
-REPORTS_S = 1
+REPORTS_S = 5
 """The reports of a refused batch come so soon after the refusal."""
 
 QUEUE_KIB = 64 * 1024
