@@ -31,7 +31,7 @@ MISSING_AFTER_MS = 5000
 """A topic unknown to the cluster for so long is missing."""
 
 REPORTS_S = 5
-"""The reports of a refused batch come so soon after the refusal."""
+"""Longest wait for the reports of a refused batch: at once after the refusal, on a busy machine after a second."""
 
 QUEUE_KIB = 64 * 1024
 PRODUCERS = 2
