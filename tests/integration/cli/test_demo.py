@@ -190,7 +190,14 @@ def test_a_frozen_process_is_told_by_all_concerned(data_dir: str, exitflow: Exit
         assert {each["subject"] for each in found} >= FROZEN[name].keys()
         shown = json.loads(exitflow("status", *at, "--json").out)["processes"]
         assert {each["name"] for each in shown if not each["ready"]} >= FROZEN[name].keys()
-    wait_until(lambda: not any(map(problem_of, roots.values())), "all are ready again")
+
+    def unready() -> dict[str, str]:
+        return {each: problem for each, root in roots.items() if (problem := problem_of(root))}
+
+    try:
+        wait_until(lambda: not unready(), "all are ready again")
+    except AssertionError:
+        pytest.fail(f"not ready again: {unready()}")
 
 
 def is_alive(root: str) -> bool:
