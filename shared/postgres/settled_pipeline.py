@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from psycopg import Pipeline
+from psycopg._preparing import Prepare
 from psycopg.abc import PQGen, Transformer
 from psycopg.adapt import PyFormat
 from psycopg.errors import PipelineAborted, error_from_result
@@ -95,11 +96,13 @@ class SettledPipeline(Pipeline):
         if not name:
             self.pgconn.send_query_params(query.query, parameters, query.types, formats)
         else:
-            if prepare.name == "SHOULD":
+            if prepare is Prepare.SHOULD:
                 self.pgconn.send_prepare(name, query.query, param_types=query.types)
                 self.result_queue.append(None)
             self.pgconn.send_query_prepared(name, parameters, formats)
         key = registry.maybe_add_to_cache(known, prepare, name)
+        if prepare is Prepare.SHOULD:
+            key = registry.key(known)  # psycopg would remember a name whose preparing failed
         self.result_queue.append(cast("PendingResult", (reply, None if key is None else (key, prepare, name))))
 
     def _process_results(self, queued: PendingResult, results: list[PGresult]) -> None:
