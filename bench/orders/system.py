@@ -102,8 +102,7 @@ def _with_broker(
 
 def _service_url(root: Path, url: str) -> str:
     """Return the URL of a database as services of the stack have it."""
-    socket = socket_directory(DataDirectory(root).postgres, int(make_url(url).port or 0))
-    return url if socket is None else by_socket(url, socket)
+    return by_socket(url, socket_directory(DataDirectory(root).postgres, make_url(url).port or 0))
 
 
 def _started(root: Path, name: str, port: int, environment: dict[str, str], cleanup: ExitStack) -> ServiceProcess:

@@ -201,8 +201,7 @@ class Places:
 
     def _service_url(self, role: str, url: str) -> str:
         """Return the URL as services of a local stack have it."""
-        socket = self._servers.postgres_socket
-        return self._as(role, url) if socket is None else by_socket(self._as(role, url), socket)
+        return by_socket(self._as(role, url), self._servers.postgres_socket)
 
     def _as(self, role: str, url: str) -> str:
         return roles.with_role(url, role, self._passwords[role])

@@ -21,9 +21,9 @@ T = TypeVar("T")
 class UnitOfWork:
     """A transaction, rolled back unless `commit` is called.
 
-    `commit` writes the emitted events to the outbox after every other row: outbox ids must follow the order in which
-    their rows were locked. After the commit it calls the observers of these events (`shared.outbox.after_commit`), so a
-    counter never counts lost events.
+    `commit` writes the emitted events to the outbox after every other row: outbox ids must follow the order in
+    which their rows were locked. Foreseen events may be written before new rows. After the commit it calls the
+    observers of these events (`shared.outbox.after_commit`), so a counter never counts lost events.
     """
 
     connection: Connection

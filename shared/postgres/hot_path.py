@@ -202,9 +202,8 @@ def stream(
     A cursor of the server gives `rows_at_once` rows for each statement, so the connection's limits are for so many
     rows and hold for any number. No other statement of the connection can be sent before the last row.
     """
-    text, own = _driver_text(statement)
-    driver = _driver_of(connection)
-    values = own | {name: _sent(value) for name, value in parameters.items()}
+    known, driver = _driver_statement(statement), _driver_of(connection)
+    text, values = known.text, {**known.own, **{name: _sent(value) for name, value in parameters.items()}}
     try:
         with driver.pipeline():
             driver.execute(f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}", values)
@@ -313,7 +312,8 @@ class _DriverStatement:
 
 @cache
 def _driver_statement(statement: Statement) -> _DriverStatement:
-    text, own = _driver_text(statement)
+    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    text, own = str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
     numbers: dict[str, int] = {}
 
     def number(found: re.Match[str]) -> str:
@@ -322,10 +322,3 @@ def _driver_statement(statement: Statement) -> _DriverStatement:
 
     query = _PARAMETER.sub(number, text).encode()
     return _DriverStatement(text, query, tuple(numbers), own)
-
-
-@cache
-def _driver_text(statement: Statement) -> tuple[str, dict[str, Any]]:
-    """Return the statement with the driver's names of parameters, and its own values."""
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}

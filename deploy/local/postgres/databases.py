@@ -51,7 +51,7 @@ class Databases:
     def service_url(self, history: str, role: str) -> str:
         """Return the URL for a service with a role in the database of one history."""
         url = self.exit_url(role) if history == EXIT_QUALIFICATION else self.trade_url(role)
-        return url if self.socket is None else by_socket(url, self.socket)
+        return by_socket(url, self.socket)
 
 
 def embedded_databases(server_admin_url: str, credentials: Credentials, socket: Path | None = None) -> Databases:

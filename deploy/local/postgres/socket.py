@@ -21,8 +21,10 @@ def socket_directory(data_dir: Path, port: int) -> Path | None:
     return directory if len(path.encode()) <= LONGEST_PATH_BYTES and "," not in path else None
 
 
-def by_socket(url: str, directory: Path) -> str:
-    """Return the URL of the same database over the socket in `directory`."""
+def by_socket(url: str, directory: Path | None) -> str:
+    """Return the URL of the same database over the socket in `directory`; unchanged if there is no socket."""
+    if directory is None:
+        return url
     parts = make_url(url)
     without_host = parts.set(host="", port=None).render_as_string(hide_password=False)
     # SQLAlchemy would write a blank as +, which libpq leaves as it is.

@@ -8,15 +8,18 @@ from typing import Self
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.exit_book import AskedFacts
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
+from services.exit_qualification.storage.new_exits import is_slot_taken
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.ticks.evaluation import in_rounds
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.hot_path import Answer
+from shared.postgres.row_locks import is_lock_timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class AskedExits:
             OpenTradeRepository(connection).ask_free(trade_ids),
             AskedFacts.of(connection, trade_ids, symbols),
         )
+
+
+def must_wait(error: DBAPIError) -> bool:
+    """Return whether the work of a failed transaction must wait: a row was locked, or a slot was taken meanwhile."""
+    return is_lock_timeout(error) or is_slot_taken(error)
 
 
 def write_exits(

@@ -14,7 +14,6 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.new_exits import is_slot_taken
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository
@@ -23,14 +22,13 @@ from services.exit_qualification.storage.trade_adjustments import TradeAdjustmen
 from services.exit_qualification.storage.waiting_trades import MOST_TRADES, WaitingTradeRepository
 from services.exit_qualification.ticks.batch import BatchResult
 from services.exit_qualification.ticks.committing import commit
-from services.exit_qualification.ticks.exit_writing import AskedExits, write_exits
+from services.exit_qualification.ticks.exit_writing import AskedExits, must_wait, write_exits
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.vocabulary import RolloutMode
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.engine import look
 from shared.postgres.hot_path import pipelined
-from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
 from shared.runtime.health import Health
 
@@ -63,10 +61,10 @@ class TickPipeline:
 
     Locks are always taken in this order: partitions, trades, symbols, intents, the outbox's sequences; each kind
     sorted. The exit or closure of a trade locked by another transaction is stored as waiting, with the offsets, and
-    done when the row is free. If another row is locked, the results are committed as waiting, and the trades are then
-    processed one by one. Of a burst, the first exits are written and the others are stored as queued, with the offsets;
-    each later call of `write_queued` writes some. After any other failure the engine is ahead of the database: the
-    caller must reload it.
+    done when the row is free. If another row is locked, or a slot was taken meanwhile, the results are committed as
+    waiting, and the trades are then processed one by one. Of a burst, the first exits are written and the others
+    are stored as queued, with the offsets; each later call of `write_queued` writes some. After any other failure
+    the engine is ahead of the database: the caller must reload it.
 
     Attributes
     ----------
@@ -103,7 +101,7 @@ class TickPipeline:
         try:
             return Written(self._write(result, checkpoint, held))
         except DBAPIError as error:
-            if not (is_lock_timeout(error) or is_slot_taken(error)):
+            if not must_wait(error):
                 raise
         unsaved = self._set_aside(result, checkpoint, held)
         exits = self._waiting.take(checkpoint.offsets)

@@ -13,7 +13,6 @@ from services.exit_qualification.domain.candidates import ExitCandidate, ExitCan
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
-from services.exit_qualification.storage.new_exits import is_slot_taken
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository, QueuedExits
@@ -28,11 +27,10 @@ from services.exit_qualification.storage.waiting_trades import (
     WaitingTradeRepository,
 )
 from services.exit_qualification.ticks.committing import commit
-from services.exit_qualification.ticks.exit_writing import AskedExits, write_exits
+from services.exit_qualification.ticks.exit_writing import AskedExits, must_wait, write_exits
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.engine import look
 from shared.postgres.hot_path import pipelined
-from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.health import Health
 from shared.runtime.waiting_work import WaitingItem, WaitingReport
 
@@ -86,14 +84,14 @@ class WaitingExits:
     def take_queued(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
         """Write the oldest queued exits; return those written, and whether more may be queued; Fenced as of `take`.
 
-        Exits of locked trades wait from now on; if another row is locked, all that were taken do.
+        Exits of locked trades wait from now on; if another row is locked, or a slot was taken, all that were taken do.
         """
         if not held:
             return [], False
         try:
             return self._take_chunk(held)
         except DBAPIError as error:
-            if not (is_lock_timeout(error) or is_slot_taken(error)):
+            if not must_wait(error):
                 raise
         with self._open_unit() as uow, pipelined(uow.connection):
             self.has_waiting |= WaitingTradeRepository(uow.connection).add(self._take_oldest(uow, held).rows)
@@ -132,7 +130,7 @@ class WaitingExits:
         try:
             return self._take_together(trade_ids, held)
         except DBAPIError as error:
-            if not (is_lock_timeout(error) or is_slot_taken(error)):
+            if not must_wait(error):
                 raise
         if len(trade_ids) == 1:
             self._postpone(trade_ids)

@@ -20,9 +20,8 @@ from tests.integration.exit_qualification.ticks.worker_harness import Book
 __all__ = ["pipeline", "worker_database"]
 
 
-@pytest.fixture
-def hidden_holders(monkeypatch: pytest.MonkeyPatch) -> list[Collection[UUID]]:
-    """The next question for the holders of slots finds none, as if they came right after it."""
+def hide_next_holders(monkeypatch: pytest.MonkeyPatch) -> list[Collection[UUID]]:
+    """Let the next question for the holders of slots find none, as if they came right after it; return all asked."""
     asked: list[Collection[UUID]] = []
     ask = ExitIntentRepository.ask_slot_holders
 
@@ -42,13 +41,13 @@ def exits(book: Book) -> list[tuple[object, ...]]:
 
 
 def test_a_slot_taken_meanwhile_holds_up_its_own_trade_alone(
-    book: Book, pipeline: TickPipeline, request: pytest.FixtureRequest
+    book: Book, pipeline: TickPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, first, second = claim(book), burst(book, 1), burst(book, 1)
     [holder] = pipeline.write(first, EngineCheckpoint(held), held).exits
     with book.engine.begin() as connection:
         ExitEpisodeRepository(connection).release([holder.intent.rule_key])
-    asked = request.getfixturevalue("hidden_holders")
+    asked = hide_next_holders(monkeypatch)
     both = BatchResult(detected=[*first.detected, *second.detected])
     written = pipeline.write(both, EngineCheckpoint(held), held).exits
     assert len(asked) > 1, "the first transaction failed"
