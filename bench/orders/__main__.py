@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.interpreter import interpreter
 from bench.orders.results import markdown, page
 from bench.orders.run import PARTS, SMOKE, Plan, figures
 from bench.orders.system import running_system
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     conditions = {
         "execution": options.execution.value,
         "cores": str(os.cpu_count()),
-        "Python": platform.python_version(),
+        "Python": interpreter(),
         "load": f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1",
     }
     try:

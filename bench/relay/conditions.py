@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import confluent_kafka
 import psutil
 import psycopg
 
+from bench.interpreter import interpreter
 from bench.relay.candidates.debezium import VERSION as DEBEZIUM
 from bench.relay.peer_packages import REQUIREMENTS
 from bench.relay.records import KEYS, PARTITIONS, PAYLOAD_BYTES
@@ -37,7 +37,7 @@ def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[s
         "Kafka": f"{KAFKA}, one broker; {' '.join(servers.kafka_jvm)}",
         "Debezium": f"{DEBEZIUM} on Kafka Connect {KAFKA} standalone",
         "Java": _java_version(),
-        "Python": f"{platform.python_version()}, confluent-kafka {version('confluent-kafka')}, "
+        "Python": f"{interpreter()}, confluent-kafka {version('confluent-kafka')}, "
         f"librdkafka {confluent_kafka.libversion()[0]}, psycopg {psycopg.__version__}",
         "other relays": ", ".join(
             re.findall(r"^((?:faststream|txoutbox|asyncpg)\S*==\S+)", REQUIREMENTS.read_text(), re.M)
