@@ -43,10 +43,16 @@ class Desk:
     gtts: GttDesk
     freeze_quantity: int = 0
 
-    def is_admitted(self, account: Account, call: Call) -> tuple[bool, bool]:
-        """Return whether the account's token holds (not after a log-out), and whether the call meets a fault."""
+    def is_logged_in(self, account: Account) -> bool:
+        """Return False only after a log-out."""
+        return account.user_id not in self.ledger.admission.logged_out
+
+    def is_disturbed(self, account: Account, call: Call) -> bool:
+        """Return whether the call meets a fault."""
+        if account.user_id not in self.ledger.admission.with_faults:
+            return False
         with self.ledger.read() as books:
-            return books.sessions.is_open(account.user_id), bool(books.faults.of_call(account.user_id, call))
+            return bool(books.faults.of_call(account.user_id, call))
 
     def take_call_faults(self, account: Account, call: Call) -> list[CallEffect]:
         """Return the effects on a call; rules are used up by it."""
@@ -71,11 +77,10 @@ def client_of(request: Request) -> Account:
         A fault loses the call.
     """
     desk, account = desk_of(request), account_of(request)
-    call = call_named(request.method, request.url.path)
-    is_logged_in, is_disturbed = desk.is_admitted(account, call)
-    if not is_logged_in:
+    if not desk.is_logged_in(account):
         raise bad_token()
-    if is_disturbed:
+    call = call_named(request.method, request.scope["path"])
+    if desk.is_disturbed(account, call):
         _disturb(request, desk.take_call_faults(account, call))
     return account
 

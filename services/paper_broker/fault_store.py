@@ -13,13 +13,31 @@ AnyEffect = TypeVar("AnyEffect", OrderEffect, AnswerEffect, PostbackEffect)
 
 
 class FaultStore:
-    """Fault rules within one transaction."""
+    """Fault rules within one transaction.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Parameters
+    ----------
+    with_rules:
+        Accounts with a rule before the transaction, so that those without need no query.
+
+    Attributes
+    ----------
+    changed:
+        Whether this transaction added or removed a rule, or reduced its count.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, with_rules: frozenset[str]) -> None:
         self._connection = connection
+        self._with_rules = with_rules
+        self.changed = False
+
+    def accounts(self) -> frozenset[str]:
+        """Return the accounts with a rule."""
+        return frozenset(account for (account,) in self._connection.execute("SELECT DISTINCT account FROM fault_rules"))
 
     def add(self, account: str, request: FaultRequest) -> int:
         """Add a rule after the existing ones; return its id."""
+        self.changed = True
         cursor = self._connection.execute(
             "INSERT INTO fault_rules (account, symbol, remaining, effect) VALUES (?, ?, ?, ?)",
             (account, request.symbol, request.count, request.effect.model_dump_json()),
@@ -37,6 +55,8 @@ class FaultStore:
 
     def take(self, account: str, symbol: str, of: type[AnyEffect]) -> list[AnyEffect]:
         """Return the effects on one order or update; reduce each rule's count and remove exhausted rules."""
+        if account not in self._with_rules and not self.changed:
+            return []
         rules = [rule for rule in self.in_force(account, symbol) if isinstance(rule.effect, of)]
         return [effect for effect in self._taken(account, rules) if isinstance(effect, of)]
 
@@ -53,6 +73,7 @@ class FaultStore:
     def _taken(self, account: str, rules: list[FaultRule]) -> list[Effect]:
         taken = rules_met(rules)
         for rule in taken:
+            self.changed = True
             if rule.remaining == 1:
                 self.remove(account, rule.rule_id)
             elif rule.remaining is not None:
@@ -63,6 +84,7 @@ class FaultStore:
 
     def remove(self, account: str, rule_id: int | None = None) -> int:
         """Remove one rule of the account, or all of them; return how many existed."""
+        self.changed = True
         return self._connection.execute(
             "DELETE FROM fault_rules WHERE account = ? AND (? IS NULL OR rule_id = ?)", (account, rule_id, rule_id)
         ).rowcount

@@ -38,6 +38,22 @@ class Books:
     surprises: SurpriseStore
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What decides on most calls without a look at the ledger.
+
+    Attributes
+    ----------
+    logged_out:
+        Accounts whose tokens are refused.
+    with_faults:
+        Accounts with a fault rule, so a look tells whether a call meets it.
+    """
+
+    logged_out: frozenset[str]
+    with_faults: frozenset[str]
+
+
 class Ledger:
     """Transactions on the ledger's file. Thread-safe.
 
@@ -58,6 +74,7 @@ class Ledger:
         self._writer = _connect(path)
         self._writing = threading.Lock()
         _prepare(self._writer, path)
+        self._admission = _admission_in(_books(self._writer, frozenset()))
         self._readers: LifoQueue[sqlite3.Connection] = LifoQueue()
         for _ in range(READERS):
             self._readers.put(_connect(path))
@@ -67,14 +84,23 @@ class Ledger:
         """Return whether no transaction writes now."""
         return not self._writing.locked()
 
+    @property
+    def admission(self) -> Admission:
+        """Return which accounts are logged out or have fault rules, by the last commit."""
+        return self._admission
+
     @contextmanager
     def write(self) -> Iterator[Books]:
         """Open a write transaction; commit at the end of the block, roll back on an exception."""
         with self._writing:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield _books(self._writer)
+                books = _books(self._writer, self._admission.with_faults)
+                yield books
+                is_changed = books.sessions.changed or books.faults.changed
+                admission = _admission_in(books) if is_changed else self._admission
                 self._writer.execute("COMMIT")
+                self._admission = admission
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
@@ -86,7 +112,7 @@ class Ledger:
         try:
             connection.execute("BEGIN")
             try:
-                yield _books(connection)
+                yield _books(connection, self._admission.with_faults)
             finally:
                 connection.execute("ROLLBACK")
         finally:
@@ -130,13 +156,17 @@ def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
     connection.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
 
 
-def _books(connection: sqlite3.Connection) -> Books:
+def _books(connection: sqlite3.Connection, with_faults: frozenset[str]) -> Books:
     return Books(
         OrderStore(connection),
         PositionStore(connection),
         MarketStore(connection),
-        FaultStore(connection),
+        FaultStore(connection, with_faults),
         SessionStore(connection),
         GttStore(connection),
         SurpriseStore(connection),
     )
+
+
+def _admission_in(books: Books) -> Admission:
+    return Admission(books.sessions.logged_out(), books.faults.accounts())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 """Ledger version, stored in ``PRAGMA user_version``; older versions are upgraded, others are refused."""
 
 _ORDERS = """
@@ -41,6 +41,8 @@ _TTL = """
 _ORDER_INDEXES = """
 CREATE INDEX orders_of_account ON orders (account, order_number);
 CREATE INDEX orders_at_work ON orders (symbol, order_number) WHERE status IN ('OPEN', 'TRIGGER PENDING');
+CREATE INDEX orders_at_work_of_account ON orders (account, order_number)
+    WHERE status IN ('OPEN', 'TRIGGER PENDING');
 CREATE INDEX orders_to_resume ON orders (resume_ms) WHERE status = 'OPEN' AND resume_ms IS NOT NULL;
 """
 
@@ -202,5 +204,8 @@ ALTER TABLE order_states ADD COLUMN trigger_units INTEGER;
     2: _SURPRISES,
     3: "ALTER TABLE orders ADD COLUMN ttl_minutes INTEGER;",
     4: "ALTER TABLE sessions ADD COLUMN is_renewable INTEGER NOT NULL DEFAULT 1;",
+    5: """
+CREATE INDEX IF NOT EXISTS orders_at_work_of_account ON orders (account, order_number)
+    WHERE status IN ('OPEN', 'TRIGGER PENDING');""",  # one upgraded from version 1 has it
 }
 """Statements to bring a ledger of a version to the next one; foreign keys must be off."""

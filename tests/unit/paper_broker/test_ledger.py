@@ -11,7 +11,9 @@ from pydantic import SecretStr
 
 from services.paper_broker import gtt_store, order_store
 from services.paper_broker.accounts import accounts_of
-from services.paper_broker.ledger import FILE_NAME, Ledger
+from services.paper_broker.fault_effects import OrderEffect
+from services.paper_broker.faults import FaultRequest
+from services.paper_broker.ledger import FILE_NAME, Admission, Ledger
 from services.paper_broker.positions import Entry
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -28,6 +30,40 @@ def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError
     with ledger.read() as books:
         assert (books.positions.of_account("PAPER", "2026-01-13"), books.market.offsets()) == ([], {})
+    ledger.close()
+
+
+def test_admission_follows_what_is_committed(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    always = FaultRequest.model_validate({"symbol": None, "count": None, "effect": {"kind": "expire_session"}})
+    with ledger.write() as books:
+        books.sessions.log_out("A", 1, is_renewable=True)
+        books.faults.add("B", always)
+        assert ledger.admission == Admission(frozenset(), frozenset())  # not committed yet
+    assert ledger.admission == Admission(frozenset("A"), frozenset("B"))
+    with pytest.raises(RuntimeError), ledger.write() as books:
+        books.sessions.log_in("A", 2)
+        books.faults.remove("B")
+        raise RuntimeError
+    assert ledger.admission == Admission(frozenset("A"), frozenset("B"))
+    ledger.close()
+    ledger = Ledger(tmp_path)  # as after a restart
+    assert ledger.admission == Admission(frozenset("A"), frozenset("B"))
+    with ledger.write() as books:
+        books.sessions.log_in("A", 2)
+        books.faults.remove("B")
+    assert ledger.admission == Admission(frozenset(), frozenset())
+    ledger.close()
+
+
+def test_a_rule_added_in_a_transaction_is_met_within_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    once = FaultRequest.model_validate({"symbol": None, "count": 1, "effect": {"kind": "reject", "message": "no"}})
+    with ledger.write() as books:
+        books.faults.add("A", once)
+        assert len(books.faults.take("A", "NSE:INFY", OrderEffect)) == 1
+        assert books.faults.take("A", "NSE:INFY", OrderEffect) == []
+    assert ledger.admission.with_faults == frozenset()
     ledger.close()
 
 
@@ -89,7 +125,8 @@ def _layout(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     ("statement", "index"),
     [
         (order_store._ORDERS_OF_ACCOUNT, "orders_of_account"),
-        (order_store._AT_WORK, "orders_at_work"),
+        (order_store._AT_WORK, "orders_at_work "),
+        (order_store._WORKING_OF_ACCOUNT, "orders_at_work_of_account"),
         (order_store._TO_RESUME, "orders_to_resume"),
         (order_store._FILLS_OF_ACCOUNT, "orders_of_account"),
         (order_store._FILLS_OF_ORDER, "fills_of_order"),
