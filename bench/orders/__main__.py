@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.interpreter import interpreter
+from bench.memory import use_memory_once
 from bench.orders.results import markdown, page
 from bench.orders.run import PARTS, SMOKE, Plan, figures
 from bench.orders.system import running_system
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         "Python": interpreter(),
         "load": f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1",
     }
+    if not options.smoke:
+        use_memory_once(progress.print)
     try:
         with running_system(plan.accounts, options.execution, progress.print) as system:
             found, complete = figures(system, plan, tuple(options.only or PARTS), progress.print)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Printed
 
+from bench.memory import use_memory_once
 from bench.relay import results as kept
 from bench.relay.candidate import ROOT, Candidate
 from bench.relay.catalogue import SMOKE, catalogue, chosen
@@ -86,6 +87,8 @@ def _measure(
     fresh = {one.name: Measured(one.name, one.setting, found.run) for one in candidates}
     began = clock.monotonic()
     jvm = QUICK_START if plan is SMOKE_PLAN else FULL_COMPILER
+    if plan is not SMOKE_PLAN:
+        use_memory_once(progress.print)
     with work_directory() as directory, running_servers(directory, jvm) as servers:
         found.conditions = conditions(arguments, plan, servers)
         run = Run(plan, servers, clock, progress.print)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from bench.interpreter import interpreter
+from bench.memory import use_memory_once
 from bench.relay.conditions import conditions
 from bench.relay.run import Plan as RelayPlan
 from bench.relay.servers import running_servers, work_directory
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     rows: list[Row] = []
     found = {"cores": str(os.cpu_count()), "Python": interpreter()}
     found["load"] = f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1"
+    if not options.smoke:
+        use_memory_once(progress.print)
     try:
         if Part.ALONE in plan.parts:
             _measure_alone(plan, rows)
