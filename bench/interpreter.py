@@ -1,4 +1,4 @@
-"""Which Python runs a bench: its build makes a difference of a fifth and more (decision 167)."""
+"""The Python of a bench: its build makes a difference of a fifth and more (decision 167)."""
 
 from __future__ import annotations
 

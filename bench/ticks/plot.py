@@ -99,7 +99,7 @@ def _panel(panel: Panel, found: Sequence[tuple[Row, Span]], top: float) -> Itera
     yield text(20, top + 24, panel.title, "title")
     for mark in (each for each in axis.marks() if each not in panel.goals):
         yield upright(axis.x(mark), first - 6, bottom, "grid")
-        yield text(axis.x(mark), bottom + 14, f"{mark:g}", "small", anchor="middle")
+        yield text(axis.x(mark), bottom + 14, f"{mark:,.10g}", "small", anchor="middle")
     for place, (row, span) in enumerate(found):
         yield from _row(row, span, axis, first + LINE * place)
     for goal in panel.goals:
@@ -110,7 +110,12 @@ def _panel(panel: Panel, found: Sequence[tuple[Row, Span]], top: float) -> Itera
 def _row(row: Row, span: Span, axis: Axis, y: float) -> Iterator[str]:
     begins, ends = span
     left = axis.x(axis.low if begins is None else begins)
-    words = f"{ends:,.3g}" if begins is None else f"{begins:,.3g} to {ends:,.3g}"
+    words = _number(ends) if begins is None else f"{_number(begins)} to {_number(ends)}"
     yield text(NAMES - 10, y + 12, f"{row.what}, {row.trades:,}", "", anchor="end")
     yield bar(left, y, axis.x(ends) - left, 14, "ours" if row.is_ours else "other")
     yield text(axis.x(ends) + 6, y + 12, words, "small")
+
+
+def _number(value: float) -> str:
+    """Return a number with three digits, or whole from 1,000 on."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -18,7 +18,7 @@ class FaultStore:
     Parameters
     ----------
     with_rules:
-        Accounts with a rule before the transaction, so that those without need no query.
+        Accounts with a rule before the transaction; the others need no query.
 
     Attributes
     ----------

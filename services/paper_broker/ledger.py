@@ -40,14 +40,14 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What decides on most calls without a look at the ledger.
+    """Decides on most calls without a look at the ledger.
 
     Attributes
     ----------
     logged_out:
-        Accounts whose tokens are refused.
+        Accounts with refused tokens.
     with_faults:
-        Accounts with a fault rule, so a look tells whether a call meets it.
+        Accounts with a fault rule: their calls need a look.
     """
 
     logged_out: frozenset[str]
