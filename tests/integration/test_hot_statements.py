@@ -29,6 +29,7 @@ from services.exit_qualification.storage import (
     queued_exits,
     send_fence,
     tick_checkpoints,
+    trade_adjustments,
     waiting_trades,
 )
 from services.exit_qualification.storage import residuals as remainders
@@ -115,6 +116,65 @@ def test_no_hot_statement_reads_a_whole_table(
     assert len(hot) >= 6
     scans = {name: whole_table_scans(generic_plan(admin, statement)) - FEW_ROWS for name, statement in hot.items()}
     assert {name: tables for name, tables in scans.items() if tables} == {}
+
+
+BY_IDS = re.compile(r":(?:trade_ids?|intent_ids)\b")
+OF_THE_BOOK = re.compile(r"open_trades_(?:of_|to_)|exit_intents_pending|trades_open|trades_closed|trades_by_status")
+"""Indexes by status, of all open trades or pending exits."""
+
+NOT_BY_IDS_ALONE = {"HELD_BY_STOPS"}
+"""Of one trade or of all."""
+
+EVENING = (
+    "SET LOCAL session_replication_role = replica",
+    "INSERT INTO exit_qualification.open_trades (trade_id, symbol, partition, user_broker_id, direction, product_type,"
+    " quantity, entry_price, exit_plan, entered_at, status)"
+    " SELECT gen_random_uuid(), 'NSE:INFY', 0, 'paper', 'LONG', 'MIS', 1, 1, '{}', now(), 'CLOSED'"
+    " FROM generate_series(1, 2000)",
+    "INSERT INTO exit_qualification.exit_intents (intent_id, signal_id, trade_id, user_broker_id, symbol, direction,"
+    " exit_reason, episode_id, status, quantity, order_type, product_type, executable, gates, client_order_id,"
+    " cancel_reason, ended_at)"
+    " SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'paper', 'NSE:INFY', 'LONG', 'TARGET', 1,"
+    " 'CANCELLED', 1, 'MARKET', 'MIS', true, '[]', lpad(n::text, 20, 'X'),"
+    " 'OPERATOR', now() FROM generate_series(1, 2000) AS n",
+    "INSERT INTO trade_management.trades (trade_id, symbol, user_broker_id, direction, product_type, quantity,"
+    " open_quantity, entry_price, exit_plan, entered_at, status, exit_price, exit_reason, gross_pnl, closed_at,"
+    " exit_intent_id)"
+    " SELECT gen_random_uuid(), 'NSE:INFY', 'paper', 'LONG', 'MIS', 1, 0, 1, '{}', now(), 'CLOSED', 1, 'TARGET', 0,"
+    " now(), gen_random_uuid()"
+    " FROM generate_series(1, 2000)",
+    "ANALYZE exit_qualification.open_trades, exit_qualification.exit_intents, trade_management.trades",
+)
+
+
+@pytest.fixture
+def evening(admin: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """Statistics of a database without an open trade or a pending exit; tomorrow's come before the next ANALYZE."""
+    with admin.transaction(force_rollback=True):
+        for statement in EVENING:
+            admin.execute(statement)
+        yield admin
+
+
+@pytest.mark.parametrize(
+    ("schema", "modules"),
+    [
+        (
+            "exit_qualification",
+            (exit_episodes, exit_fills, intent_batches, open_trades, order_queues, send_fence, trade_adjustments),
+        ),
+        ("trade_management", (closures, fills, trades, waiting_fills)),
+    ],
+)
+def test_statements_of_given_ids_read_no_more_rows_than_those(
+    evening: psycopg.Connection, schema: str, modules: tuple[ModuleType, ...]
+) -> None:
+    evening.execute(f"SET search_path = {schema}")
+    by_ids = {name: one for name, one in statements_of(*modules).items() if BY_IDS.search(one.text)}
+    assert len(by_ids) >= 6
+    plans = {name: generic_plan(evening, one) for name, one in by_ids.items()}
+    reading = {name: plan for name, plan in plans.items() if OF_THE_BOOK.search(plan)}
+    assert {name for name in reading if name.rpartition(".")[2] not in NOT_BY_IDS_ALONE} == set(), reading
 
 
 LOOKED_UP = (market_facts.READ, send_fence.MAY_STILL_BE_SENT, order_queues.FIND_PENDING_APPROVED, order_queues.NEXT_DUE)

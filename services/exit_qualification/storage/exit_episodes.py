@@ -14,6 +14,7 @@ from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import ExitReason
 from shared.postgres.hot_path import fetch, send, stream
+from shared.postgres.named_rows import in_status
 
 GENERATE = text("""
 -- exit_episodes.generate
@@ -21,7 +22,7 @@ SELECT trade_id, exit_reason, episode_id
   FROM generate_exit_episodes(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]),
                               array_fill(CAST(:cooldown AS interval), ARRAY[cardinality(CAST(:slots AS text[]))]))
 """)
-ELIGIBLE = text("""
+ELIGIBLE = text(f"""
 -- exit_episodes.eligible: fired before, and nothing in the database stands against firing again, not even an exit in
 -- wait to be written, as in `blocks` of the domain: a waiting intent of lower rank does not, it would be superseded,
 -- unless it is about to be sent
@@ -30,7 +31,7 @@ SELECT w.trade_id, w.slot
               CAST(:legs AS smallint[])) AS w(trade_id, slot, reason, leg)
  CROSS JOIN (SELECT CAST(:live AS text[]) AS live, CAST(:unsent AS text[]) AS unsent,
                     CAST(:ranks AS text[]) AS ranks) AS p
-  JOIN open_trades t ON t.trade_id = w.trade_id AND t.status = 'OPEN'
+  JOIN open_trades t ON t.trade_id = w.trade_id AND {in_status("t", "OPEN")}
   LEFT JOIN exit_episodes e ON e.trade_id = w.trade_id AND e.exit_reason = w.slot
  WHERE coalesce(e.cooldown_until <= clock_timestamp(), true)
    AND NOT EXISTS (SELECT FROM waiting_trades q WHERE q.trade_id = w.trade_id)
@@ -51,7 +52,7 @@ SELECT w.trade_id, w.slot
                    AND array_position(p.ranks, i.exit_reason) <= array_position(p.ranks, w.reason)
             END)
  ORDER BY w.trade_id, array_position(p.ranks, w.reason), w.leg
-""")
+""")  # noqa: S608  # a condition of our own
 FINISHED = text("""
 -- exit_episodes.finished: legs filled to their whole quantity
 SELECT DISTINCT w.trade_id, w.slot

@@ -19,6 +19,7 @@ from services.exit_qualification.storage.exit_episodes import ExitEpisodeReposit
 from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from shared.errors import StaleVersion
 from shared.postgres.hot_path import Answer, ask
+from shared.postgres.named_rows import in_status
 
 _LOCK = """
 WITH trade AS MATERIALIZED (
@@ -50,7 +51,7 @@ UPDATE exit_intents i
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:quantities AS bigint[]),
               CAST(:gates AS jsonb[]), CAST(:beside_legs AS boolean[]))
        AS w (intent_id, version, quantity, gates, beside_leg)
- WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status = 'APPROVED'
+ WHERE i.intent_id = w.intent_id AND i.version = w.version AND {in_status("i", "APPROVED")}
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 _PLACED_AT = """
@@ -62,7 +63,7 @@ UPDATE exit_intents i
        error_code = NULL, error_message = NULL, version = i.version + 1
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:order_ids AS text[]),
               CAST(:accepted_ago_s AS float8[])) AS w (intent_id, version, broker_order_id, accepted_ago_s)
- WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('SUBMITTING', 'UNKNOWN')
+ WHERE i.intent_id = w.intent_id AND i.version = w.version AND {in_status("i", "SUBMITTING", "UNKNOWN")}
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 FILL = text(f"""
@@ -75,7 +76,7 @@ UPDATE exit_intents i
               CAST(:accepted_ago_s AS float8[]), CAST(:average_prices AS numeric[]))
        AS w (intent_id, version, broker_order_id, accepted_ago_s, average_price)
  WHERE i.intent_id = w.intent_id AND i.version = w.version
-   AND i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
+   AND {in_status("i", "SUBMITTING", "UNKNOWN", "PLACED", "PARTIALLY_FILLED")}
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 CANCEL = text(f"""
@@ -83,7 +84,7 @@ CANCEL = text(f"""
 UPDATE exit_intents i
    SET status = 'CANCELLED', cancel_reason = :reason, ended_at = :at, version = i.version + 1
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[])) AS w (intent_id, version)
- WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('PENDING', 'APPROVED')
+ WHERE i.intent_id = w.intent_id AND i.version = w.version AND {in_status("i", "PENDING", "APPROVED")}
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 

@@ -25,6 +25,7 @@ from shared.exit_rules.rule import Saved
 from shared.exit_rules.stored_plan import read_stored
 from shared.money import SCALE
 from shared.postgres.hot_path import Answer, ask, fetch, pipelined, send, stream
+from shared.postgres.named_rows import in_status
 from shared.postgres.row_locks import RowHeld
 
 ROWS_AT_ONCE = 1_000
@@ -81,7 +82,7 @@ FIND = text(f"""
 FOLLOWING = text(f"""
 -- open_trades.following: with a protective stop following the trailing stop
 {_WITH_PLANS}
- WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) AND t.status = 'OPEN'
+ WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) AND {in_status("t", "OPEN")}
    AND coalesce(p.exit_plan, t.exit_plan) -> 'protective_stop' ? 'trail_step'
 """)
 OPEN_IN = text(f"""
@@ -121,11 +122,11 @@ ON CONFLICT (trade_id) DO UPDATE
  WHERE exit_plans.plan_version < EXCLUDED.plan_version
 """)
 
-CLOSE = text("""
+CLOSE = text(f"""
 -- open_trades.close: the rows are locked
-UPDATE open_trades SET status = 'CLOSED', updated_at = clock_timestamp()
- WHERE trade_id = ANY (CAST(:trade_ids AS uuid[])) AND status = 'OPEN'
-""")
+UPDATE open_trades t SET status = 'CLOSED', updated_at = clock_timestamp()
+ WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) AND {in_status("t", "OPEN")}
+""")  # noqa: S608  # a condition of our own
 FORGET_RULES = text("""
 -- rule_states.forget
 DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))

@@ -27,18 +27,19 @@ from shared.exit_rules.protective_stop import follows_trail
 from shared.exit_rules.stored_plan import read_stored
 from shared.ids import client_order_id, new_id
 from shared.postgres.hot_path import Answer, ask, fetch
+from shared.postgres.named_rows import in_status
 
 COLUMNS = ", ".join(f"s.{field.name}" for field in fields(ProtectiveStop))
 _WIDTH = len(fields(ProtectiveStop))
 _PLAN = "coalesce(p.exit_plan, t.exit_plan)"
 _REMAINING = """
 t.quantity - coalesce((SELECT sum(f.quantity) FROM exit_fills f WHERE f.trade_id = t.trade_id), 0)::bigint"""
-_PLANNED = """
+_PLANNED = f"""
   FROM (SELECT trade_id FROM open_trades WHERE status = 'OPEN' AND exit_plan ? 'protective_stop'
          UNION SELECT trade_id FROM exit_plans WHERE exit_plan ? 'protective_stop') AS c
-  JOIN open_trades t ON t.trade_id = c.trade_id AND t.status = 'OPEN'
+  JOIN open_trades t ON t.trade_id = c.trade_id AND {in_status("t", "OPEN")}
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
-"""
+"""  # noqa: S608  # a condition of our own
 _TO_PROTECT = f"""{_PLANNED}
  WHERE {_PLAN} ? 'protective_stop'
    AND NOT EXISTS (SELECT FROM protective_stops s WHERE s.trade_id = t.trade_id AND s.ended_at IS NULL)"""  # constants
@@ -90,7 +91,7 @@ FOLLOWING = text(f"""
 -- protective_stops.following: those following the trailing stop of their trade
 SELECT {COLUMNS}
   FROM protective_stops s
-  JOIN open_trades t ON t.trade_id = s.trade_id AND t.status = 'OPEN'
+  JOIN open_trades t ON t.trade_id = s.trade_id AND {in_status("t", "OPEN")}
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
  WHERE s.ended_at IS NULL AND {_PLAN} -> 'protective_stop' ? 'trail_step'
  ORDER BY s.stop_id
@@ -102,7 +103,7 @@ SELECT t.user_broker_id, t.symbol, t.direction, t.product_type, {_REMAINING}, CA
   FROM open_trades t
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
   LEFT JOIN instruments n ON n.symbol = t.symbol
- WHERE t.trade_id = :trade_id AND t.status = 'OPEN' AND {_PLAN} ? 'protective_stop'
+ WHERE t.trade_id = :trade_id AND {in_status("t", "OPEN")} AND {_PLAN} ? 'protective_stop'
 """)  # noqa: S608  # constants
 WANT = text("""
 -- protective_stops.want

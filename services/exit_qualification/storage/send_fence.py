@@ -13,6 +13,7 @@ from services.exit_qualification.storage.intent_rows import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.outbox.hold import NOT_HELD
 from shared.postgres.hot_path import Answer, ask, fetch
+from shared.postgres.named_rows import in_status
 
 FRESH_S = 0.05
 """Time for which a sender may rely on a check."""
@@ -26,7 +27,7 @@ SELECT i.intent_id
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[])) AS w (intent_id, version)
   JOIN exit_intents i ON i.intent_id = w.intent_id AND i.version = w.version
 {GATE_ROWS}
- WHERE i.status = 'SUBMITTING' AND i.claimed_until > clock_timestamp()
+ WHERE {in_status("i", "SUBMITTING")} AND i.claimed_until > clock_timestamp()
    AND NOT {unsent_sql()}
    AND {NOT_HELD}
 """)  # noqa: S608  # the conditions of our own gates

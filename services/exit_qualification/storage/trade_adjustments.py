@@ -12,6 +12,7 @@ from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.storage.trade_holds import TradeHoldRepository
 from shared.contracts.trades import TradeAdjusted
 from shared.exit_rules.rule import Saved
+from shared.postgres.named_rows import in_status
 
 ADD = text("""
 -- trade_adjustments.add: an older event changes nothing
@@ -25,7 +26,7 @@ ON CONFLICT (trade_id) DO UPDATE
        quantity = EXCLUDED.quantity, entry_price = EXCLUDED.entry_price, applied = false
  WHERE a.plan_version < EXCLUDED.plan_version
 """)
-APPLY = text("""
+APPLY = text(f"""
 -- trade_adjustments.apply: the trades' rows are locked
 WITH due AS (
   UPDATE trade_adjustments SET applied = true
@@ -35,9 +36,9 @@ UPDATE open_trades t
    SET symbol = due.symbol, partition = due.partition, quantity = due.quantity, entry_price = due.entry_price,
        updated_at = clock_timestamp()
   FROM due
- WHERE t.trade_id = due.trade_id AND t.status = 'OPEN'
+ WHERE t.trade_id = due.trade_id AND {in_status("t", "OPEN")}
 RETURNING t.partition
-""")
+""")  # noqa: S608  # a condition of our own
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from shared.clock import trading_day
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import NotFound
 from shared.postgres.hot_path import Answer, ask, columns_of, fetch, send
+from shared.postgres.named_rows import in_status
 
 _FACTS = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "quantity", "open_quantity",
           "entry_price", "entered_at", "status")  # fmt: skip
@@ -34,10 +35,11 @@ SELECT {", ".join(_FACTS)} FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS u
    FOR UPDATE SKIP LOCKED
 """)  # noqa: S608  # columns of our own
 
-OPEN_QUANTITIES = text("""
+OPEN_QUANTITIES = text(f"""
 -- trades.open_quantities
-SELECT trade_id, open_quantity FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[])) AND status = 'OPEN'
-""")
+SELECT trade_id, open_quantity FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
+   AND {in_status("trades", "OPEN")}
+""")  # noqa: S608  # a condition of our own
 
 EXISTING = text("""
 -- trades.existing
@@ -83,23 +85,23 @@ SELECT trade_id FROM trades
    FOR UPDATE
 """)
 
-CHANGE_TERMS = text("""
+CHANGE_TERMS = text(f"""
 -- trades.change_terms: of open trades
 UPDATE trades
    SET symbol = :symbol, quantity = :quantity, open_quantity = :open_quantity, entry_price = :entry_price,
        exit_plan = :exit_plan, plan_version = plan_version + 1, updated_at = clock_timestamp(), version = version + 1
- WHERE trade_id = :trade_id AND status = 'OPEN'
-""")
+ WHERE trade_id = :trade_id AND {in_status("trades", "OPEN")}
+""")  # noqa: S608  # a condition of our own
 
-CHANGE_CHARGES = text("""
+CHANGE_CHARGES = text(f"""
 -- trades.change_charges: of closed trades
 UPDATE trades
    SET charges = u.charges, net_pnl = gross_pnl - u.charges, charges_final = u.final, updated_at = clock_timestamp(),
        version = version + 1
   FROM unnest(CAST(:trade_id AS uuid[]), CAST(:charges AS numeric[]), CAST(:final AS boolean[]))
        AS u(trade_id, charges, final)
- WHERE trades.trade_id = u.trade_id AND status = 'CLOSED'
-""")
+ WHERE trades.trade_id = u.trade_id AND {in_status("trades", "CLOSED")}
+""")  # noqa: S608  # a condition of our own
 
 _COLUMNS = tuple(column for column in TradeRow.__table__.columns if column.name != "version")
 _COLUMN_NAMES = tuple(column.name for column in _COLUMNS)
