@@ -22,7 +22,6 @@ from shared.contracts.vocabulary import ExitReason
 from shared.instants import EPOCH
 from shared.outbox.hold import NOT_HELD
 from shared.postgres.hot_path import Answer, ask, fetch
-from shared.postgres.named_rows import in_status
 
 _BUT_FOR_STOPS = f"""
   FROM exit_intents i
@@ -85,7 +84,7 @@ SELECT i.intent_id, i.trade_id, i.user_broker_id, i.symbol, i.leg IS NOT NULL,
   FROM ranked r
   JOIN exit_intents i ON i.intent_id = r.intent_id
   JOIN open_trades t ON t.trade_id = i.trade_id
- WHERE {in_status("i", "APPROVED")} AND coalesce(i.claimed_until <= clock_timestamp(), true)
+ WHERE i.status = 'APPROVED' AND coalesce(i.claimed_until <= clock_timestamp(), true)
  ORDER BY (r.nth - 1) / CAST(:of_account AS integer), r.best, r.since, r.user_broker_id, r.nth
  LIMIT :limit
    FOR UPDATE OF t, i SKIP LOCKED

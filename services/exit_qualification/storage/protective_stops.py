@@ -34,12 +34,12 @@ _WIDTH = len(fields(ProtectiveStop))
 _PLAN = "coalesce(p.exit_plan, t.exit_plan)"
 _REMAINING = """
 t.quantity - coalesce((SELECT sum(f.quantity) FROM exit_fills f WHERE f.trade_id = t.trade_id), 0)::bigint"""
-_PLANNED = f"""
+_PLANNED = """
   FROM (SELECT trade_id FROM open_trades WHERE status = 'OPEN' AND exit_plan ? 'protective_stop'
          UNION SELECT trade_id FROM exit_plans WHERE exit_plan ? 'protective_stop') AS c
-  JOIN open_trades t ON t.trade_id = c.trade_id AND {in_status("t", "OPEN")}
+  JOIN open_trades t ON t.trade_id = c.trade_id AND t.status = 'OPEN'
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
-"""  # noqa: S608  # a condition of our own
+"""
 _TO_PROTECT = f"""{_PLANNED}
  WHERE {_PLAN} ? 'protective_stop'
    AND NOT EXISTS (SELECT FROM protective_stops s WHERE s.trade_id = t.trade_id AND s.ended_at IS NULL)"""  # constants
@@ -91,7 +91,7 @@ FOLLOWING = text(f"""
 -- protective_stops.following: those following the trailing stop of their trade
 SELECT {COLUMNS}
   FROM protective_stops s
-  JOIN open_trades t ON t.trade_id = s.trade_id AND {in_status("t", "OPEN")}
+  JOIN open_trades t ON t.trade_id = s.trade_id AND t.status = 'OPEN'
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
  WHERE s.ended_at IS NULL AND {_PLAN} -> 'protective_stop' ? 'trail_step'
  ORDER BY s.stop_id

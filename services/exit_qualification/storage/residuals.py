@@ -10,15 +10,14 @@ from services.exit_qualification.domain.intent_state_machine import LIVE
 from services.exit_qualification.domain.residual import Residual
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.registry import RULES
-from shared.postgres.named_rows import in_status
 
-_REMAINDERS = f"""
+_REMAINDERS = """
 -- exit_intents.remainders: the last exit of its (trade, reason) was sent and ended short, or left its quantity to a leg
 -- without a complete fill; nothing stands against the next. A manual exit refused outright by the broker is the
 -- operator's to repeat.
 SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS price
   FROM exit_intents i
-  JOIN open_trades t ON t.trade_id = i.trade_id AND {in_status("t", "OPEN")}
+  JOIN open_trades t ON t.trade_id = i.trade_id AND t.status = 'OPEN'
   LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = exit_slot(i.exit_reason, i.leg)
   LEFT JOIN tick_symbols s ON s.symbol = t.symbol
  WHERE (i.status IN ('CANCELLED', 'FAILED') OR i.status = 'FILLED' AND i.beside_leg) AND i.submitted_at IS NOT NULL
@@ -37,7 +36,7 @@ SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS pr
         AND ((o.status = ANY (:live) OR o.status = 'FILLED' AND o.leg IS NULL AND NOT o.beside_leg)
              AND o.exit_reason <> 'EXTERNAL'
              OR o.exit_reason = i.exit_reason AND o.episode_id > i.episode_id))
-"""  # noqa: S608  # a condition of our own
+"""
 _IN_ORDER = """
  ORDER BY i.trade_id, i.exit_reason
  LIMIT :limit
