@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 
+from bench.conditions import load
 from bench.console.paints import HEAD, paints
 from bench.console.pending import pending_exits
 from shared.errors import ExitflowError
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
     options = _parser().parse_args(arguments)
     exit_on_sigterm()
-    progress.print(f"load {os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1")
+    progress.print(f"load {load()}")
     try:
         with pending_exits(options.exits, progress.print) as pending:
             rows = [one.row() for one in paints(pending, options.views)]

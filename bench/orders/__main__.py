@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.interpreter import interpreter
+from bench.conditions import machine
 from bench.memory import use_memory_once
 from bench.orders.results import markdown, page
 from bench.orders.run import PARTS, SMOKE, Plan, figures
@@ -32,12 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     plan = SMOKE if options.smoke else _plan(options)
     output = options.output or (None if options.smoke or options.only else PAGES)
     os.environ[f"{PREFIX}EXECUTION"] = options.execution.value  # of every process of the stack
-    conditions = {
-        "execution": options.execution.value,
-        "cores": str(os.cpu_count()),
-        "Python": interpreter(),
-        "load": f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1",
-    }
+    conditions = {"execution": options.execution.value, **machine()}
     if not options.smoke:
         use_memory_once(progress.print)
     try:

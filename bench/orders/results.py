@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.conditions import command
 from bench.orders.usage import Usage
 
 _HEAD = """# Orders and closures, measured
@@ -47,6 +48,6 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 def page(figures: Sequence[Figure], conditions: Mapping[str, str], accounts: int, arguments: Sequence[str]) -> str:
     """Return the page."""
-    head = _HEAD.format(command=" ".join(["python -m bench.orders", *arguments]), accounts=accounts)
+    head = _HEAD.format(command=command("bench.orders", arguments), accounts=accounts)
     known = "\n".join(f"| {name} | {value} |" for name, value in conditions.items())
     return f"{head}{markdown(figures)}\n\n## Conditions\n| what | which |\n| --- | --- |\n{known}\n"

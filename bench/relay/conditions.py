@@ -12,7 +12,7 @@ import confluent_kafka
 import psutil
 import psycopg
 
-from bench.interpreter import interpreter
+from bench.conditions import command, interpreter
 from bench.relay.candidates.debezium import VERSION as DEBEZIUM
 from bench.relay.peer_packages import REQUIREMENTS
 from bench.relay.records import KEYS, PARTITIONS, PAYLOAD_BYTES
@@ -27,7 +27,7 @@ _ASK_LIMIT_S = 30
 def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[str, str]:
     """Return the conditions needed to repeat a run, without its time and place."""
     return {
-        "command": " ".join(["python -m bench.relay", *_without_output(arguments)]),
+        "command": command("bench.relay", arguments),
         "cores": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "records": f"{PAYLOAD_BYTES} B, {KEYS:,} keys, 9 headers, {PARTITIONS} partitions, lz4, acks=all",
@@ -43,13 +43,6 @@ def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[s
             re.findall(r"^((?:faststream|txoutbox|asyncpg)\S*==\S+)", REQUIREMENTS.read_text(), re.M)
         ),
     }
-
-
-def _without_output(arguments: Sequence[str]) -> list[str]:
-    """Remove the output path from the arguments, as it does not affect the results."""
-    places = [n for n, argument in enumerate(arguments) if argument == "--output"]
-    left_out = {n + step for n in places for step in (0, 1)}
-    return [a for n, a in enumerate(arguments) if n not in left_out and not a.startswith("--output=")]
 
 
 def _postgres_version(servers: Servers) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from bench.interpreter import interpreter
+from bench.conditions import machine
 from bench.memory import use_memory_once
 from bench.relay.conditions import conditions
 from bench.relay.run import Plan as RelayPlan
@@ -65,8 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     is_whole = not (options.smoke or options.only or options.trades or options.mood)
     output = options.output or (OUTPUT if is_whole else Path(tempfile.mkdtemp(prefix="exitflow-bench-")))
     rows: list[Row] = []
-    found = {"cores": str(os.cpu_count()), "Python": interpreter()}
-    found["load"] = f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1"
+    found = machine()
     if not options.smoke:
         use_memory_once(progress.print)
     try:

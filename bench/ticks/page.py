@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench.conditions import command
+
 
 class Part(StrEnum):
     """Measurements for separate runs, each with a separate table."""
@@ -73,7 +75,7 @@ class Row:
 
 def page(rows: Sequence[Row], conditions: Mapping[str, str], arguments: Sequence[str]) -> str:
     """Return the page as Markdown, with a table for each part."""
-    head = _HEAD.format(command=" ".join(["python -m bench.ticks", *arguments]))
+    head = _HEAD.format(command=command("bench.ticks", arguments))
     parts = [(part, [row for row in rows if row.part is part]) for part in Part]
     tables = "\n\n".join(f"## {TITLES[part]}\n{_table(found)}" for part, found in parts if found)
     known = "\n".join(f"| {name} | {value} |" for name, value in conditions.items())

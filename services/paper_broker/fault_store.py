@@ -23,7 +23,7 @@ class FaultStore:
     Attributes
     ----------
     changed:
-        Whether this transaction added or removed a rule, or reduced its count.
+        Whether this transaction added or removed a rule.
     """
 
     def __init__(self, connection: sqlite3.Connection, with_rules: frozenset[str]) -> None:
@@ -73,7 +73,6 @@ class FaultStore:
     def _taken(self, account: str, rules: list[FaultRule]) -> list[Effect]:
         taken = rules_met(rules)
         for rule in taken:
-            self.changed = True
             if rule.remaining == 1:
                 self.remove(account, rule.rule_id)
             elif rule.remaining is not None:

@@ -26,10 +26,12 @@ from services.exit_qualification.storage import (
     open_trades,
     order_budgets,
     order_queues,
+    protective_stops,
     queued_exits,
     send_fence,
     tick_checkpoints,
     trade_adjustments,
+    trade_holds,
     waiting_trades,
 )
 from services.exit_qualification.storage import residuals as remainders
@@ -118,12 +120,14 @@ def test_no_hot_statement_reads_a_whole_table(
     assert {name: tables for name, tables in scans.items() if tables} == {}
 
 
-BY_IDS = re.compile(r":(?:trade_ids?|intent_ids)\b")
-OF_THE_BOOK = re.compile(r"open_trades_(?:of_|to_)|exit_intents_pending|trades_open|trades_closed|trades_by_status")
+BY_IDS = re.compile(r":(?:trade|intent)_ids?\b")
+OF_THE_BOOK = re.compile(
+    r"open_trades_(?:of_|to_)|exit_intents_(?:pending|ended|filled|unsent|dark)|trades_(?:open|closed_at|by_status)"
+)
 """Indexes by status, of all open trades or pending exits."""
 
-NOT_BY_IDS_ALONE = {"HELD_BY_STOPS"}
-"""Of one trade or of all."""
+NOT_BY_IDS_ALONE = {"HELD_BY_STOPS", "HELD"}
+"""Of one trade or of all; a page of waiting exits, after a given one."""
 
 EVENING = (
     "SET LOCAL session_replication_role = replica",
@@ -161,7 +165,21 @@ def evening(admin: psycopg.Connection) -> Iterator[psycopg.Connection]:
     [
         (
             "exit_qualification",
-            (exit_episodes, exit_fills, intent_batches, open_trades, order_queues, send_fence, trade_adjustments),
+            (
+                exit_episodes,
+                exit_fills,
+                exit_intents,
+                intent_batches,
+                new_exits,
+                open_trades,
+                order_queues,
+                protective_stops,
+                queued_exits,
+                send_fence,
+                trade_adjustments,
+                trade_holds,
+                waiting_trades,
+            ),
         ),
         ("trade_management", (closures, fills, trades, waiting_fills)),
     ],
